@@ -1,0 +1,75 @@
+package api
+
+import (
+	"bytes"
+	"encoding/json"
+	"maps"
+	"slices"
+
+	"carillon/shared/problem"
+	"carillon/shared/schedule"
+)
+
+// mergePatch lays a JSON merge patch (RFC 7396) over a definition: a null removes, an object is merged, anything else
+// replaces. A trigger of another type replaces the whole trigger.
+func mergePatch(d schedule.Definition, patch []byte) ([]byte, error) {
+	current, err := json.Marshal(d)
+	if err != nil {
+		return nil, err
+	}
+	var target, changes any
+	if err := numbers(current, &target); err != nil {
+		return nil, err
+	}
+	if err := numbers(patch, &changes); err != nil {
+		return nil, err
+	}
+	fields, ok := changes.(map[string]any)
+	if !ok {
+		return nil, problem.Newf(problem.BadRequest, "a change has to be an object with the fields to change")
+	}
+	if trigger, ok := fields["trigger"].(map[string]any); ok && trigger["type"] != nil && trigger["type"] != string(d.Trigger.Kind) {
+		delete(target.(map[string]any), "trigger")
+	}
+	return json.Marshal(merge(target, changes))
+}
+
+func merge(target, patch any) any {
+	changes, ok := patch.(map[string]any)
+	if !ok {
+		return patch
+	}
+	result, ok := target.(map[string]any)
+	if !ok {
+		result = map[string]any{}
+	}
+	for name, value := range changes {
+		if value == nil {
+			delete(result, name)
+		} else {
+			result[name] = merge(result[name], value)
+		}
+	}
+	return result
+}
+
+func numbers(data []byte, into any) error {
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.UseNumber()
+	return d.Decode(into)
+}
+
+// strict reads a small body and names what does not belong there. An empty one leaves into as it is.
+func strict(data []byte, into any) error {
+	if len(data) == 0 {
+		return nil
+	}
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
+		return problem.Newf(problem.BadRequest, "the body is not what is read here: %v", err)
+	}
+	return nil
+}
+
+func sortedKeys(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }

@@ -1,0 +1,326 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"carillon/shared/pipeline"
+	"carillon/shared/problem"
+	"carillon/shared/recur"
+	"carillon/shared/schedule"
+	"carillon/shared/store"
+)
+
+// scheduleView is a schedule as clients see it: the definition as it can be sent back, and what Carillon knows.
+type scheduleView struct {
+	schedule.Definition
+	ID         string               `json:"id"`
+	Revision   int                  `json:"revision"`
+	Created    time.Time            `json:"created"`
+	Updated    time.Time            `json:"updated"`
+	UpdatedBy  string               `json:"updated_by,omitempty"`
+	StatusNote *schedule.StatusNote `json:"status_note,omitempty"`
+	When       string               `json:"when"`                // the trigger in words
+	Next       time.Time            `json:"next,omitzero"`       // the next occurrence, in the trigger's zone
+	NextFive   []occurrenceTime     `json:"next_five,omitempty"` // of one schedule only
+	LastRun    *runView             `json:"last_run,omitempty"`
+	Running    []runView            `json:"running,omitempty"` // of one schedule only; the first twenty
+	Notices    []string             `json:"notices,omitempty"` // of one schedule only
+}
+
+// occurrenceTime is a time at which a schedule will fire.
+type occurrenceTime struct {
+	Time  time.Time `json:"time"` // in the trigger's zone
+	UTC   time.Time `json:"utc"`
+	Moved bool      `json:"moved,omitempty"` // daylight saving moved it off the wall time that was written
+}
+
+const maxRunningShown = 20
+
+func etag(s schedule.Schedule) string { return strconv.Quote(s.ID + "." + strconv.Itoa(s.Revision)) }
+
+func (f *Function) view(ctx context.Context, r store.Record) (scheduleView, error) {
+	s := r.Schedule.Value
+	v := scheduleView{
+		Definition: s.Definition, ID: s.ID, Revision: s.Revision, Created: s.Created, Updated: s.Updated, UpdatedBy: s.By,
+		StatusNote: s.StatusNote, When: s.Trigger.String(), Next: r.Next,
+	}
+	if zone, err := recur.LoadZone(s.Trigger.TimeZone); err == nil && !v.Next.IsZero() {
+		v.Next = v.Next.In(zone)
+	}
+	if r.State.Value.Last == "" {
+		return v, nil
+	}
+	last, err := f.DB.Occurrence(ctx, r.State.Value.Last)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return v, err
+	}
+	if err == nil {
+		run := viewRun(last.Value)
+		v.LastRun = &run
+	}
+	return v, nil
+}
+
+func (f *Function) fullView(ctx context.Context, r store.Record) (scheduleView, error) {
+	v, err := f.view(ctx, r)
+	if err != nil {
+		return v, err
+	}
+	running, err := f.DB.UnderWay(ctx, v.ID, maxRunningShown)
+	if err != nil {
+		return v, err
+	}
+	for _, o := range running {
+		v.Running = append(v.Running, viewRun(o))
+	}
+	v.NextFive, v.Notices, err = f.upcoming(r, 5)
+	return v, err
+}
+
+// upcoming computes the next times of a schedule, beginning with the one that the clock waits for.
+func (f *Function) upcoming(r store.Record, n int) (times []occurrenceTime, notices []string, err error) {
+	rule, errs := r.Schedule.Value.Trigger.Compile(r.Schedule.Value.Anchor)
+	if len(errs) > 0 {
+		return nil, nil, errs
+	}
+	for at := r.Next; !at.IsZero() && len(times) < n; at, _ = rule.Next(at) {
+		times = append(times, occurrenceTime{Time: at.In(rule.Zone()), UTC: at.UTC(), Moved: rule.Moved(at)})
+	}
+	return times, rule.Notices(), nil
+}
+
+func (f *Function) scheduleAnswer(ctx context.Context, status int, name string) (answer, error) {
+	r, err := f.DB.Schedule(ctx, name)
+	if err != nil {
+		return answer{}, err
+	}
+	v, err := f.fullView(ctx, r)
+	header := http.Header{"Etag": {etag(r.Schedule.Value)}}
+	if status == http.StatusCreated {
+		header.Set("Location", "/api/schedules/"+name)
+	}
+	return answer{status: status, header: header, body: v}, err
+}
+
+func (f *Function) getSchedule(r *http.Request) (answer, error) {
+	return f.scheduleAnswer(r.Context(), http.StatusOK, r.PathValue("name"))
+}
+
+func (f *Function) listSchedules(r *http.Request) (answer, error) {
+	if err := onlyQuery(r, "token", "limit", "active", "pipeline"); err != nil {
+		return answer{}, err
+	}
+	query := r.URL.Query()
+	limit, err := number(r, "limit", 50, 200)
+	if err != nil {
+		return answer{}, err
+	}
+	token, ref := query.Get("token"), query.Get("pipeline")
+	if token != "" && !schedule.ValidName(token) {
+		return answer{}, problem.Newf(problem.BadRequest, "token has to be one that a list has returned")
+	}
+	if ref != "" && !strings.Contains(ref, ":") {
+		return answer{}, problem.Newf(problem.BadRequest, "pipeline has to be KIND:ID, such as local:hello")
+	}
+	active, err := flag(query.Get("active"), "active")
+	if err != nil {
+		return answer{}, err
+	}
+	records, next, err := f.DB.Schedules(r.Context(), token, limit, func(s schedule.Schedule) bool {
+		return (!active || s.Status == schedule.Active) && (ref == "" || s.Pipeline.String() == ref)
+	})
+	if err != nil {
+		return answer{}, err
+	}
+	items := make([]scheduleView, len(records))
+	for i, record := range records {
+		if items[i], err = f.view(r.Context(), record); err != nil {
+			return answer{}, err
+		}
+	}
+	return answer{body: page{items, next}}, nil
+}
+
+func flag(text, name string) (bool, error) {
+	if text == "" {
+		return false, nil
+	}
+	b, err := strconv.ParseBool(text)
+	if err != nil {
+		return false, problem.Newf(problem.BadRequest, "%s has to be true or false", name)
+	}
+	return b, nil
+}
+
+func (f *Function) createSchedule(r *http.Request) (answer, error) {
+	data, err := body(r, false)
+	if err != nil {
+		return answer{}, err
+	}
+	d, errs := f.check(r.Context(), data)
+	if len(errs) > 0 {
+		return answer{}, errs
+	}
+	s := schedule.New(d, store.NewScheduleID(d.Name), actor(r), f.Now().UTC())
+	if err := f.DB.Create(r.Context(), s); err != nil {
+		return answer{}, err
+	}
+	f.Log.InfoContext(r.Context(), "schedule created", "schedule", s.Name, "by", s.By)
+	return f.scheduleAnswer(r.Context(), http.StatusCreated, s.Name)
+}
+
+// check reads a definition and finds everything that is wrong with it, what only the pipeline can tell included.
+func (f *Function) check(ctx context.Context, data []byte) (schedule.Definition, recur.FieldErrors) {
+	d, errs := schedule.Decode(data)
+	if len(errs) == 0 {
+		_, errs = d.Trigger.Compile(f.Now())
+		errs = errs.Under("trigger")
+	}
+	if d.Pipeline.Kind == "" || d.Pipeline.ID == "" {
+		return d, errs
+	}
+	target, ok := f.Targets[d.Pipeline.Kind]
+	if !ok {
+		message := "has to be one of " + strings.Join(pipeline.Kinds(f.Targets), ", ")
+		return d, append(errs, recur.FieldError{Field: "pipeline.kind", Message: message})
+	}
+	p, err := target.Get(ctx, d.Pipeline)
+	if err != nil {
+		message := "cannot be looked up: " + err.Error()
+		if errors.Is(err, pipeline.ErrNotFound) {
+			message = "there is no pipeline " + d.Pipeline.String()
+		}
+		return d, append(errs, recur.FieldError{Field: "pipeline.id", Message: message})
+	}
+	return d, append(errs, unknownParameters(p, d.Parameters, "parameters")...)
+}
+
+func unknownParameters(p pipeline.Pipeline, given map[string]string, field string) (errs recur.FieldErrors) {
+	if p.Parameters == nil {
+		return nil
+	}
+	for _, name := range sortedKeys(given) {
+		if _, ok := p.Parameters[name]; !ok {
+			message := "is no parameter of pipeline " + p.Ref.String() + ", which has: " + strings.Join(sortedKeys(p.Parameters), ", ")
+			errs = append(errs, recur.FieldError{Field: field + "." + name, Message: message})
+		}
+	}
+	return errs
+}
+
+func (f *Function) updateSchedule(r *http.Request) (answer, error) {
+	patch, err := body(r, false)
+	if err != nil {
+		return answer{}, err
+	}
+	name := r.PathValue("name")
+	return f.edit(r, name, "", func(old schedule.Schedule) (schedule.Definition, error) {
+		merged, err := mergePatch(old.Definition, patch)
+		if err != nil {
+			return schedule.Definition{}, err
+		}
+		d, errs := f.check(r.Context(), merged)
+		if d.Name != name && len(errs) == 0 {
+			errs = recur.FieldErrors{{Field: "name", Message: "cannot be changed; create another schedule"}}
+		}
+		if len(errs) > 0 {
+			return d, errs
+		}
+		return d, nil
+	})
+}
+
+func (f *Function) enableSchedule(r *http.Request) (answer, error) {
+	return f.setStatus(r, schedule.Active)
+}
+
+func (f *Function) disableSchedule(r *http.Request) (answer, error) {
+	return f.setStatus(r, schedule.Disabled)
+}
+
+func (f *Function) setStatus(r *http.Request, status schedule.Activity) (answer, error) {
+	var asked struct {
+		Note string `json:"note"`
+	}
+	data, err := body(r, true)
+	if err != nil {
+		return answer{}, err
+	}
+	if err := strict(data, &asked); err != nil {
+		return answer{}, err
+	}
+	return f.edit(r, r.PathValue("name"), asked.Note, func(old schedule.Schedule) (schedule.Definition, error) {
+		d := old.Definition
+		d.Status = status
+		return d, nil
+	})
+}
+
+// edit changes a schedule's definition, if the caller's If-Match still names its revision. A definition that is the
+// same makes no revision.
+func (f *Function) edit(r *http.Request, name, note string, change func(schedule.Schedule) (schedule.Definition, error)) (answer, error) {
+	now := f.Now().UTC()
+	s, err := f.DB.Edit(r.Context(), name, now, func(old schedule.Schedule) (schedule.Schedule, error) {
+		if err := matches(r, old); err != nil {
+			return old, err
+		}
+		d, err := change(old)
+		if err != nil || same(d, old.Definition) {
+			return old, err
+		}
+		return old.Revise(d, actor(r), note, now), nil
+	})
+	if err != nil {
+		return answer{}, err
+	}
+	f.Log.InfoContext(r.Context(), "schedule changed", "schedule", name, "revision", s.Revision, "status", s.Status, "by", s.By)
+	return f.scheduleAnswer(r.Context(), http.StatusOK, name)
+}
+
+func (f *Function) deleteSchedule(r *http.Request) (answer, error) {
+	name := r.PathValue("name")
+	err := f.DB.Delete(r.Context(), name, f.Now().UTC(), func(s schedule.Schedule) error { return matches(r, s) })
+	if err != nil {
+		return answer{}, err
+	}
+	f.Log.InfoContext(r.Context(), "schedule deleted", "schedule", name, "by", actor(r))
+	return answer{body: struct{}{}}, nil
+}
+
+func (f *Function) nextOccurrences(r *http.Request) (answer, error) {
+	if err := onlyQuery(r, "n"); err != nil {
+		return answer{}, err
+	}
+	n, err := number(r, "n", 5, 1000)
+	if err != nil {
+		return answer{}, err
+	}
+	record, err := f.DB.Schedule(r.Context(), r.PathValue("name"))
+	if err != nil {
+		return answer{}, err
+	}
+	times, _, err := f.upcoming(record, n)
+	if times == nil {
+		times = []occurrenceTime{}
+	}
+	return answer{body: page{Items: times}}, err
+}
+
+func matches(r *http.Request, s schedule.Schedule) error {
+	if want := r.Header.Get("If-Match"); want != "" && want != "*" && want != etag(s) {
+		return problem.Newf(problem.Changed, "schedule %s has changed since: it is %s now; look at it again", s.Name, etag(s))
+	}
+	return nil
+}
+
+func same(a, b schedule.Definition) bool {
+	x, _ := json.Marshal(a)
+	y, _ := json.Marshal(b)
+	return string(x) == string(y)
+}

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"carillon/shared/cli"
+	pipelines "carillon/shared/pipeline/local"
+)
+
+// version is set by the linker when a release is packaged.
+var version = "dev"
+
+func main() {
+	pipelines.RunChild() // does not return in a process that is to become a step of a local run
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	root := cli.Root(version, serveCommand())
+	root.SetContext(ctx)
+	code := cli.Main(root, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+func serveCommand() *cobra.Command {
+	var data, address string
+	var example bool
+	command := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the scheduler on this machine: API, page, clock and local pipelines",
+		Long: `Run the scheduler on this machine until it is interrupted.
+
+Everything is kept in one folder (--data): state/ has the schedules and runs, pipelines/ the local pipelines
+(one YAML file each), runs/ the output. One process at a time may use it.
+
+Settings by environment: CARILLON_DATA, CARILLON_LISTEN, CARILLON_RUNS_AT_ONCE (4), CARILLON_OUTPUT_LIMIT (bytes
+of a step, 10485760), CARILLON_RETENTION (90d), CARILLON_LOG_LEVEL (info), and keys for callers by right:
+CARILLON_KEY_LIST, CARILLON_KEY_OPERATE, CARILLON_KEY_AUTHOR. Keys are required on an address that other machines
+can reach.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := readConfig()
+			if err != nil {
+				return err
+			}
+			if data != "" {
+				c.Data = data
+			}
+			if address != "" {
+				c.Listen = address
+			}
+			return serve(cmd.Context(), c, example, func(url string) {
+				fmt.Fprintf(cmd.OutOrStdout(), "Carillon is at %s (the page: %s/api/studio), its data in %s\n", url, url, c.Data)
+			})
+		},
+	}
+	command.Flags().StringVar(&data, "data", "", "the folder for state, pipelines and runs (default carillon-data)")
+	command.Flags().StringVar(&address, "listen", "", "where to answer HTTP (default 127.0.0.1:7071)")
+	command.Flags().BoolVar(&example, "example", false, "add an example pipeline and schedule")
+	return command
+}

@@ -1,0 +1,184 @@
+// Package recurrence is the timer function: time has passed, so occurrences that are now due are recorded and sent.
+//
+// scheduled: every 15 seconds on a plain machine, every minute in a cloud. Not retried: the next tick finds what
+// this one has left. Ticks may overlap, run late, twice or on several machines.
+package recurrence
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"carillon/shared/queue"
+	"carillon/shared/schedule"
+	"carillon/shared/store"
+)
+
+const (
+	pageSize = 500 // wakes read at once
+	rounds   = 200 // pages of one shard in one tick; what is left is for the next one
+	pruned   = 50  // old occurrences deleted by one tick
+)
+
+// Function records what is due and sends it on. Its fields are set once.
+type Function struct {
+	DB        *store.DB
+	Submit    queue.Queue
+	Follow    queue.Queue
+	Retention time.Duration // how long occurrences are kept once they are final
+	Log       *slog.Logger
+}
+
+// beat is one call of the timer: when it is, and until when it looks ahead.
+type beat struct{ now, until time.Time }
+
+// Tick does what is due until an instant, when the next tick is expected, in every shard. A shard that fails does
+// not hold back the others.
+func (f *Function) Tick(ctx context.Context, now, until time.Time) error {
+	tick := beat{now.UTC(), until.UTC()}
+	errs := make([]error, store.Shards+1)
+	var group sync.WaitGroup
+	for shard := range store.Shards {
+		group.Go(func() { errs[shard] = f.shard(ctx, shard, tick) })
+	}
+	group.Wait()
+	errs[store.Shards] = f.prune(ctx, tick)
+	return errors.Join(errs...)
+}
+
+func (f *Function) shard(ctx context.Context, shard int, tick beat) error {
+	token := ""
+	for range rounds {
+		wakes, next, err := f.DB.Wakes(ctx, shard, tick.until, token, pageSize)
+		if err != nil {
+			return err
+		}
+		more, err := f.act(ctx, shard, wakes, tick)
+		if err != nil {
+			return err
+		}
+		switch {
+		case more: // a schedule has more due than one plan holds
+			token = ""
+		case next == "":
+			return nil
+		default:
+			token = next
+		}
+	}
+	return nil
+}
+
+// act deals with one page of wakes and says whether some of them are due again at once.
+func (f *Function) act(ctx context.Context, shard int, wakes []store.Wake, tick beat) (more bool, err error) {
+	var planned []store.Planned
+	var woken []store.Wake
+	for _, w := range wakes {
+		switch {
+		case w.Err != nil:
+			f.Log.ErrorContext(ctx, "a row of the clock cannot be read; it is passed over", "error", w.Err)
+		case w.Due == nil:
+			woken = append(woken, w)
+		default:
+			plan, err := w.Due.Plan(tick.now, tick.until)
+			if err != nil {
+				f.Log.ErrorContext(ctx, "a schedule cannot be computed; it is passed over", "schedule", w.Due.Schedule, "error", err)
+				continue
+			}
+			planned = append(planned, store.Planned{Wake: w, Plan: plan})
+		}
+	}
+	recorded, more, err := f.record(ctx, shard, planned, tick)
+	again, wakeErr := f.wake(ctx, shard, woken, tick)
+	f.send(ctx, f.Submit, append(recorded, again.submit...), tick)
+	f.send(ctx, f.Follow, again.follow, tick)
+	return more, errors.Join(err, wakeErr)
+}
+
+// record writes plans and returns the occurrences that wait now.
+func (f *Function) record(ctx context.Context, shard int, planned []store.Planned, tick beat) (waiting []schedule.Occurrence, more bool, err error) {
+	for i, e := range f.DB.Record(ctx, shard, planned) {
+		switch {
+		case errors.Is(e, store.ErrConflict): // another tick or a change has moved it
+			continue
+		case e != nil:
+			err = e
+			continue
+		}
+		plan := planned[i].Plan
+		for _, o := range plan.Record {
+			if o.Status == schedule.Waiting {
+				waiting = append(waiting, o)
+			}
+		}
+		more = more || !plan.Due.Next.IsZero() && !plan.Due.Next.After(tick.until)
+	}
+	return waiting, more, err
+}
+
+type awake struct{ submit, follow []schedule.Occurrence }
+
+// wake moves occurrences whose message did not bring them on, and returns them to be sent again.
+func (f *Function) wake(ctx context.Context, shard int, woken []store.Wake, tick beat) (awake, error) {
+	var again awake
+	var changes []store.Change
+	var failed error
+	for _, w := range woken {
+		o, err := f.DB.Occurrence(ctx, w.Occurrence)
+		switch {
+		case errors.Is(err, store.ErrNotFound) || err == nil && !w.Of(o.Value):
+			if err := f.DB.Discard(ctx, shard, w); err != nil && !errors.Is(err, store.ErrConflict) {
+				failed = err
+			}
+		case err != nil:
+			failed = err
+		default:
+			changes = append(changes, store.Change{From: o, To: o.Value.Woken(tick.now)})
+		}
+	}
+	for i, err := range f.DB.Save(ctx, changes) {
+		o := changes[i].To
+		switch {
+		case errors.Is(err, store.ErrConflict):
+		case err != nil:
+			failed = err
+		case o.Run == "":
+			again.submit = append(again.submit, o)
+		default:
+			again.follow = append(again.follow, o)
+		}
+	}
+	return again, failed
+}
+
+// send puts messages up, one set for each instant at which occurrences start. What cannot be sent is not lost: the
+// clock looks after it.
+func (f *Function) send(ctx context.Context, to queue.Queue, occurrences []schedule.Occurrence, tick beat) {
+	byStart := map[time.Time][]string{}
+	for _, o := range occurrences {
+		start := o.Start
+		if start.Before(tick.now) {
+			start = tick.now
+		}
+		byStart[start] = append(byStart[start], o.ID)
+	}
+	for start, ids := range byStart {
+		for _, body := range queue.Messages(ids) {
+			if err := to.Send(ctx, body, start.Sub(tick.now)); err != nil {
+				f.Log.WarnContext(ctx, "a message was not sent; the clock will send it again", "occurrences", len(ids), "error", err)
+			}
+		}
+	}
+}
+
+// prune deletes what is older than the retention, in one shard a tick.
+func (f *Function) prune(ctx context.Context, tick beat) error {
+	if f.Retention <= 0 {
+		return nil
+	}
+	shard := int(tick.now.Unix()/15) % store.Shards
+	_, err := f.DB.Prune(ctx, shard, tick.now.Add(-f.Retention), pruned)
+	return err
+}

@@ -1,0 +1,186 @@
+package studio
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"carillon/shared/pipeline"
+	"carillon/shared/schedule"
+	"carillon/shared/store"
+)
+
+// overview is the first page: pipelines with their schedules, and the newest runs.
+type overview struct {
+	Groups  []*group
+	Notices []string
+	Only    string // the one pipeline that is shown, "" for all
+	Part    bool   // this is not the first page
+	Whole   bool   // every schedule is on this page
+	None    bool   // there is no schedule at all
+	Next    string // token of the schedules that follow
+	More    string // token of the pipelines that follow
+	Runs    runTable
+}
+
+// group is a pipeline with its schedules.
+type group struct {
+	pipeline.Pipeline
+	Missing   string // why it cannot be looked up
+	Schedules []scheduleRow
+}
+
+type scheduleRow struct {
+	Name, Trigger string
+	Activity      activity
+	Last          *runRow
+	Next          moment
+}
+
+func (f *Function) overview(r *http.Request) (page, error) {
+	query, now := r.URL.Query(), f.Now().UTC()
+	token, after, only := query.Get("token"), query.Get("pipelines"), query.Get("pipeline")
+	v := overview{Only: only, Part: token != "" || after != ""}
+	ctx, cancel := lookUp(r)
+	defer cancel()
+	groups := map[schedule.PipelineRef]*group{}
+	if token == "" && only == "" {
+		v.More, v.Notices = f.list(ctx, after, groups)
+	}
+	if after == "" {
+		var err error
+		if v.Next, err = f.schedules(r.Context(), token, only, groups, now); err != nil {
+			return page{}, err
+		}
+	}
+	v.Whole = token == "" && after == "" && v.Next == ""
+	v.None = v.Whole && only == "" && !slices.ContainsFunc(values(groups), func(g *group) bool { return len(g.Schedules) > 0 })
+	if kind, id, ok := strings.Cut(only, ":"); ok {
+		groupOf(groups, schedule.PipelineRef{Kind: kind, ID: id})
+	}
+	for _, g := range groups {
+		f.describe(ctx, g)
+	}
+	v.Groups = values(groups)
+	runs, err := f.recent(r.Context(), v.Part || only != "", now)
+	v.Runs = runs
+	return page{template: "overview", Title: "Schedules and runs", Body: v}, err
+}
+
+// recent are the newest runs of all schedules, for the first page only.
+func (f *Function) recent(ctx context.Context, skip bool, now time.Time) (runTable, error) {
+	table := runTable{Caption: "The newest runs of all schedules, times in UTC", Names: true}
+	if skip {
+		return table, nil
+	}
+	found, _, err := f.DB.Occurrences(ctx, "", recentRuns, everything)
+	table.Rows = rowsOf(found, time.UTC, now)
+	return table, err
+}
+
+// list adds pipelines of all targets, in order, one page after a token. A target that does not answer is a notice.
+func (f *Function) list(ctx context.Context, after string, groups map[schedule.PipelineRef]*group) (next string, notices []string) {
+	kind, id, _ := strings.Cut(after, ":")
+	for _, k := range pipeline.Kinds(f.Targets) {
+		if k < kind {
+			continue
+		}
+		if k > kind {
+			id = ""
+		}
+		room := pageSize - len(groups)
+		got, err := f.Targets[k].List(ctx, id, room)
+		if err != nil {
+			f.Log.WarnContext(ctx, "pipelines could not be listed", "kind", k, "error", err)
+			notices = append(notices, fmt.Sprintf("Pipelines of kind %s could not be listed; Carillon's log says why.", k))
+			continue
+		}
+		for _, p := range got {
+			groups[p.Ref] = &group{Pipeline: p}
+		}
+		if len(got) == room {
+			return got[len(got)-1].Ref.String(), notices
+		}
+	}
+	return "", notices
+}
+
+// schedules adds one page of them to their pipelines.
+func (f *Function) schedules(ctx context.Context, token, only string, groups map[schedule.PipelineRef]*group, now time.Time) (next string, err error) {
+	records, next, err := f.DB.Schedules(ctx, token, pageSize, func(s schedule.Schedule) bool {
+		return only == "" || s.Pipeline.String() == only
+	})
+	if err != nil {
+		return "", err
+	}
+	for _, record := range records {
+		row, err := f.row(ctx, record, now)
+		if err != nil {
+			return "", err
+		}
+		g := groupOf(groups, record.Schedule.Value.Pipeline)
+		g.Schedules = append(g.Schedules, row)
+	}
+	return next, nil
+}
+
+func (f *Function) row(ctx context.Context, record store.Record, now time.Time) (scheduleRow, error) {
+	s := record.Schedule.Value
+	zone := zoneOf(s)
+	row := scheduleRow{
+		Name: s.Name, Trigger: s.Trigger.String(), Activity: activityOf(s, now), Next: at(record.Next, zone, now),
+	}
+	if record.State.Value.Last == "" {
+		return row, nil
+	}
+	last, err := f.DB.Occurrence(ctx, record.State.Value.Last)
+	if errors.Is(err, store.ErrNotFound) { // past its retention
+		return row, nil
+	}
+	run := rowOf(last.Value, zone, now)
+	row.Last = &run
+	return row, err
+}
+
+// describe fills in what the target says of a pipeline that was not listed.
+func (f *Function) describe(ctx context.Context, g *group) {
+	if g.Name != "" || g.Problem != "" {
+		return
+	}
+	target, ok := f.Targets[g.Ref.Kind]
+	if !ok {
+		g.Missing = fmt.Sprintf("This Carillon runs no pipelines of kind %q, so these schedules cannot start anything.", g.Ref.Kind)
+		return
+	}
+	p, err := target.Get(ctx, g.Ref)
+	switch {
+	case errors.Is(err, pipeline.ErrNotFound):
+		g.Missing = "This pipeline does not exist, so these schedules cannot start it. Put it back, or point them to another one."
+	case err != nil:
+		f.Log.WarnContext(ctx, "a pipeline could not be looked up", "pipeline", g.Ref.String(), "error", err)
+		g.Missing = "This pipeline could not be looked up now; Carillon's log says why."
+	default:
+		g.Pipeline = p
+	}
+}
+
+func groupOf(groups map[schedule.PipelineRef]*group, ref schedule.PipelineRef) *group {
+	if groups[ref] == nil {
+		groups[ref] = &group{Pipeline: pipeline.Pipeline{Ref: ref}}
+	}
+	return groups[ref]
+}
+
+// values are the groups in the order of their pipelines.
+func values(groups map[schedule.PipelineRef]*group) []*group {
+	out := make([]*group, 0, len(groups))
+	for _, g := range groups {
+		out = append(out, g)
+	}
+	slices.SortFunc(out, func(a, b *group) int { return strings.Compare(a.Ref.String(), b.Ref.String()) })
+	return out
+}

@@ -1,0 +1,93 @@
+package studio
+
+import (
+	"net/http"
+	"time"
+
+	"carillon/shared/schedule"
+	"carillon/shared/store"
+)
+
+const (
+	upcoming = 10 // next occurrences shown
+	underWay = 20 // occurrences under way shown
+)
+
+// scheduleView is the page of one schedule.
+type scheduleView struct {
+	Name, Description string
+	Trigger           string
+	Pipeline          schedule.PipelineRef
+	Activity          activity
+	Zone              string
+	Definition        string
+	Facts             []fact
+	Notices           []string
+	Next              []nextTime
+	Running           runTable
+	Recent            runTable
+	Older             string // token of the occurrences that follow
+	Part              bool   // these are not the newest
+}
+
+// nextTime is a time at which a schedule will fire.
+type nextTime struct {
+	At    moment
+	Moved bool // daylight saving moved it off the wall time that was written
+}
+
+// fact is a line of a list of names and values.
+type fact struct {
+	Name  string
+	Value string
+	At    moment
+}
+
+func (f *Function) schedule(r *http.Request) (page, error) {
+	name, token := r.PathValue("name"), r.URL.Query().Get("token")
+	if !schedule.ValidName(name) {
+		return page{}, store.ErrNotFound
+	}
+	record, err := f.DB.Schedule(r.Context(), name)
+	if err != nil {
+		return page{}, err
+	}
+	now, s := f.Now().UTC(), record.Schedule.Value
+	zone := zoneOf(s)
+	v := scheduleView{
+		Name: s.Name, Description: s.Description, Trigger: s.Trigger.String(), Pipeline: s.Pipeline,
+		Activity: activityOf(s, now), Zone: zone.String(), Definition: yaml(s.Definition), Facts: factsOf(s, zone, now), Part: token != "",
+	}
+	v.Next, v.Notices = next(record, now)
+	running, err := f.DB.UnderWay(r.Context(), s.ID, underWay)
+	if err != nil {
+		return page{}, err
+	}
+	v.Running = runTable{Caption: "Under way, times in " + v.Zone, Rows: rowsOf(running, zone, now)}
+	recent, older, err := f.DB.OccurrencesOf(r.Context(), s.ID, token, recentRuns, everything)
+	v.Recent = runTable{Caption: "Occurrences, those with the latest time first, times in " + v.Zone, Rows: rowsOf(recent, zone, now)}
+	v.Older = older
+	return page{template: "schedule", Title: s.Name, Body: v}, err
+}
+
+// next computes the times to come, beginning with the one that the clock waits for.
+func next(record store.Record, now time.Time) (times []nextTime, notices []string) {
+	s := record.Schedule.Value
+	rule, errs := s.Trigger.Compile(s.Anchor)
+	if len(errs) > 0 {
+		return nil, []string{"The trigger cannot be computed: " + errs.Error()}
+	}
+	for t := record.Next; !t.IsZero() && len(times) < upcoming; t, _ = rule.Next(t) {
+		times = append(times, nextTime{At: at(t, rule.Zone(), now), Moved: rule.Moved(t)})
+	}
+	return times, rule.Notices()
+}
+
+func factsOf(s schedule.Schedule, zone *time.Location, now time.Time) []fact {
+	return []fact{
+		{Name: "Created", At: at(s.Created, zone, now)},
+		{Name: "Changed", At: at(s.Updated, zone, now), Value: by(s.By)},
+		{Name: "Revision", Value: number(s.Revision)},
+		{Name: "Id", Value: s.ID},
+	}
+}

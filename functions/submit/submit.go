@@ -1,0 +1,242 @@
+// Package submit is the queue function that makes runs: an occurrence waits, so it is claimed and submitted, once.
+//
+// task-queue: submit. The message is acknowledged when the outcome of each occurrence that it names is stored; an
+// error gives it back, and the clock sends again whatever is left. Doubled, late and early messages are no harm:
+// an occurrence is claimed by compare-and-swap, under a lease.
+package submit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"carillon/shared/pipeline"
+	"carillon/shared/queue"
+	"carillon/shared/schedule"
+	"carillon/shared/store"
+)
+
+const (
+	claimTries = 20 // against others who claim for the same schedule
+	storeTries = 3  // of outcomes, at once: between them the far side is not asked again
+	atOnce     = 16 // submissions of one message under way
+)
+
+// Function submits occurrences. Its fields are set once.
+type Function struct {
+	DB      *store.DB
+	Targets map[string]pipeline.Target // by the kind of pipeline
+	Submit  queue.Queue
+	Follow  queue.Queue
+	Owner   string                  // this process, in its claims
+	Void    func(owner string) bool // whether a claim's owner is known to be gone
+	Now     func() time.Time
+	Log     *slog.Logger
+}
+
+// Handle submits every occurrence that the message names and that is still to be submitted.
+func (f *Function) Handle(ctx context.Context, body []byte) error {
+	m, err := queue.Read(body)
+	if err != nil {
+		f.Log.ErrorContext(ctx, "a message is dropped", "error", err)
+		return nil
+	}
+	claims, claimErr := f.claim(ctx, m.Occurrences)
+	outcomes := make([]schedule.Occurrence, len(claims))
+	f.each(claims, func(i int) { outcomes[i] = f.submit(ctx, claims[i]) })
+	return errors.Join(claimErr, f.store(ctx, claims, outcomes))
+}
+
+// claim takes what may be taken of the occurrences. Those of one schedule are claimed one after the other, as each
+// changes what is counted for it. Where the store leaves open whether a claim was written, it is read again.
+func (f *Function) claim(ctx context.Context, ids []string) (claimed []schedule.Occurrence, failed error) {
+	tried := map[string]schedule.Claim{}
+	for range claimTries {
+		failed = nil
+		var changes []store.Change
+		var left []string
+		counted := map[string]bool{}
+		for _, id := range ids {
+			change, held, err := f.find(ctx, id, tried[id])
+			switch {
+			case err != nil:
+				failed, left = err, append(left, id)
+			case change == nil: // nothing to do
+			case held:
+				claimed = append(claimed, change.To)
+			case counted[change.To.Schedule]:
+				left = append(left, id)
+			default:
+				counted[change.To.Schedule] = true
+				tried[id] = change.To.Claim
+				changes = append(changes, *change)
+			}
+		}
+		for i, err := range f.DB.Save(ctx, changes) {
+			switch o := changes[i].To; {
+			case errors.Is(err, store.ErrConflict):
+				left = append(left, o.ID)
+			case err != nil:
+				failed, left = err, append(left, o.ID)
+			case o.Status == schedule.Skipped:
+				f.Log.InfoContext(ctx, "occurrence skipped", "run", o.ID, "schedule", o.Schedule, "reason", o.Reason)
+			default:
+				claimed = append(claimed, o)
+			}
+		}
+		if ids = left; len(ids) == 0 {
+			return claimed, nil
+		}
+	}
+	if failed == nil {
+		failed = errors.New("others change them all the time")
+	}
+	return claimed, fmt.Errorf("%d occurrences could not be claimed: %w", len(ids), failed)
+}
+
+// find says what a process that would submit an occurrence has to write first: a claim or a skip; nil when there is
+// nothing to do. held says that tried, a claim that this call may have written, stands.
+func (f *Function) find(ctx context.Context, id string, tried schedule.Claim) (change *store.Change, held bool, err error) {
+	o, err := f.DB.Occurrence(ctx, id)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return nil, false, nil
+	case err != nil:
+		return nil, false, err
+	case o.Value.Status == schedule.Submitting && o.Value.Claim.Same(tried):
+		return &store.Change{From: o, To: o.Value}, true, nil
+	case !o.Value.Claimable(f.Void, f.Now()):
+		return nil, false, nil
+	}
+	record, err := f.DB.Schedule(ctx, o.Value.Schedule)
+	gone := errors.Is(err, store.ErrNotFound)
+	if err != nil && !gone {
+		return nil, false, err
+	}
+	s := &record.Schedule.Value
+	if gone {
+		s = nil
+	}
+	if reason := o.Value.Withdrawn(s); reason != "" {
+		return &store.Change{From: o, To: o.Value.Skip(reason, f.Now().UTC())}, false, nil
+	}
+	to := o.Value
+	if to.Attempts == 0 {
+		definition, err := f.DB.Definition(ctx, *s, to.Revision)
+		if err != nil {
+			return nil, false, err
+		}
+		to = to.Prepared(definition)
+	}
+	change = &store.Change{From: o, To: to.Claimed(f.Owner, f.Now())}
+	if s != nil && s.ID == to.ScheduleID() {
+		change.State = record.Counted(record.State.Value.Claimed(change.To))
+	}
+	return change, false, nil
+}
+
+// submit asks the far side for a run and says what became of the occurrence.
+func (f *Function) submit(ctx context.Context, o schedule.Occurrence) schedule.Occurrence {
+	target, ok := f.Targets[o.Pipeline.Kind]
+	if !ok {
+		return o.Refused(fmt.Errorf("no target for pipelines of kind %q is configured", o.Pipeline.Kind), f.Now())
+	}
+	ctx, cancel := context.WithTimeout(ctx, schedule.SubmitWithin)
+	defer cancel()
+	run, err := target.Submit(ctx, pipeline.Submission{
+		Name: o.ID, Pipeline: o.Pipeline, Experiment: o.Experiment, Parameters: o.Parameters,
+		Schedule: o.Schedule, Occurrence: o.ID, Again: o.Claim.Again,
+		ContinueOnStepFailure: o.ContinueOnStepFailure,
+	})
+	if err == nil {
+		return o.Accepted(run, f.Now())
+	}
+	f.Log.WarnContext(ctx, "a submission failed", "run", o.ID, "schedule", o.Schedule, "attempt", o.Attempts, "error", err)
+	var failure *pipeline.Error
+	if !errors.As(err, &failure) {
+		return o.Doubtful(err)
+	}
+	switch failure.Outcome {
+	case pipeline.Refused:
+		return o.Refused(err, f.Now())
+	case pipeline.NotDone, pipeline.Repeat:
+		return o.Again(err, failure.Outcome == pipeline.NotDone, failure.RetryAfter, f.Now())
+	}
+	return o.Doubtful(err)
+}
+
+// each calls do for every claim, several at once.
+func (f *Function) each(claims []schedule.Occurrence, do func(i int)) {
+	var group sync.WaitGroup
+	slots := make(chan struct{}, atOnce)
+	for i := range claims {
+		slots <- struct{}{}
+		group.Go(func() { do(i); <-slots })
+	}
+	group.Wait()
+}
+
+// store writes the outcomes. It tries again where the store failed, as the far side has done its part: an outcome
+// that stays unwritten is found by the clock when the lease is over, and submitted again under the same name.
+func (f *Function) store(ctx context.Context, claims []schedule.Occurrence, outcomes []schedule.Occurrence) error {
+	left := make([]int, len(claims))
+	for i := range left {
+		left[i] = i
+	}
+	var stored []schedule.Occurrence
+	defer func() { f.pass(ctx, stored) }()
+	var failed error
+	for range storeTries {
+		failed = nil
+		var changes []store.Change
+		var places, again []int
+		for _, i := range left {
+			now, err := f.DB.Occurrence(ctx, outcomes[i].ID)
+			switch {
+			case err != nil:
+				failed, again = err, append(again, i)
+			case now.Value.Status == schedule.Submitting && now.Value.Claim.Same(claims[i].Claim):
+				changes, places = append(changes, store.Change{From: now, To: outcomes[i]}), append(places, i)
+			}
+		}
+		for k, err := range f.DB.Save(ctx, changes) {
+			if err != nil {
+				failed, again = err, append(again, places[k])
+				continue
+			}
+			stored = append(stored, outcomes[places[k]])
+		}
+		if left = again; len(left) == 0 {
+			return nil
+		}
+	}
+	return fmt.Errorf("%d outcomes of submissions could not be stored: %w", len(left), failed)
+}
+
+// pass sends stored occurrences on: to be followed, or to be submitted again later.
+func (f *Function) pass(ctx context.Context, stored []schedule.Occurrence) {
+	var taken []string
+	for _, o := range stored {
+		switch o.Status {
+		case schedule.Queued:
+			taken = append(taken, o.ID)
+			f.Log.InfoContext(ctx, "run submitted", "run", o.ID, "schedule", o.Schedule, "nominal", o.Nominal)
+		case schedule.Waiting:
+			f.send(ctx, f.Submit, []string{o.ID}, o.Start.Sub(f.Now()))
+		default:
+			f.Log.ErrorContext(ctx, "run not submitted", "run", o.ID, "schedule", o.Schedule, "status", o.Status, "error", o.Error)
+		}
+	}
+	f.send(ctx, f.Follow, taken, time.Second)
+}
+
+func (f *Function) send(ctx context.Context, to queue.Queue, ids []string, delay time.Duration) {
+	for _, body := range queue.Messages(ids) {
+		if err := to.Send(ctx, body, max(delay, 0)); err != nil {
+			f.Log.WarnContext(ctx, "a message was not sent; the clock will send it again", "occurrences", len(ids), "error", err)
+		}
+	}
+}

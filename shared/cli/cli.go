@@ -1,0 +1,132 @@
+// Package cli is the command line: a client of Carillon's HTTP API, on this machine or another. It prints tables for
+// people, or, with -o json, what the server sent, as it sent it; what went wrong goes to standard error.
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// DefaultEndpoint is where a Carillon is looked for when neither --endpoint nor CARILLON_ENDPOINT names one.
+const DefaultEndpoint = "http://127.0.0.1:7071"
+
+// commands makes the commands. What they share is the clock, from which "in 4m" is counted.
+type commands struct {
+	now func() time.Time
+}
+
+// Root is the whole command line, with the extra commands that the program adds to it.
+func Root(version string, extra ...*cobra.Command) *cobra.Command {
+	return commands{now: time.Now}.root(version, extra...)
+}
+
+func (c commands) root(version string, extra ...*cobra.Command) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "carillon",
+		Short: "Carillon starts machine-learning pipelines when time has passed or data has changed",
+		Long: `Carillon starts machine-learning pipelines when time has passed or data has changed.
+
+The commands for schedules, runs and pipelines ask a Carillon over HTTP: the one at --endpoint, or at
+CARILLON_ENDPOINT, or on this machine. They exit with 0 when it was done, 1 when it was refused or failed, and 2 when
+they were called in a wrong way.`,
+		Example: `  carillon schedules create -f schedule.yaml
+  carillon schedules list
+  carillon schedules next every-15-minutes -n 5
+  carillon runs list --schedule every-15-minutes
+  carillon schedules disable every-15-minutes --note "data feed is down"`,
+		Version:       version,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	flags := root.PersistentFlags()
+	flags.String("endpoint", "", "where Carillon answers (default $CARILLON_ENDPOINT, or "+DefaultEndpoint+")")
+	flags.String("key", "", "the key to send (default $CARILLON_KEY, which other users of this machine cannot see)")
+	output := format("table")
+	flags.VarP(&output, "output", "o", "what to print: table or json")
+	root.SetHelpCommand(helpCommand())
+	root.AddCommand(c.schedules(), c.runs(), c.pipelines(), versionCommand(version))
+	root.AddCommand(extra...)
+	return root
+}
+
+// format is the value of --output.
+type format string
+
+func (f *format) String() string { return string(*f) }
+func (f *format) Type() string   { return "table|json" }
+
+func (f *format) Set(text string) error {
+	if text != "table" && text != "json" {
+		return fmt.Errorf("has to be table or json")
+	}
+	*f = format(text)
+	return nil
+}
+
+func asJSON(cmd *cobra.Command) bool {
+	flag := cmd.Root().PersistentFlags().Lookup("output")
+	return flag != nil && flag.Value.String() == "json"
+}
+
+// group is a command that only holds others.
+func group(use, short string, below ...*cobra.Command) *cobra.Command {
+	cmd := &cobra.Command{Use: use, Short: short, RunE: func(cmd *cobra.Command, args []string) error {
+		if len(args) > 0 {
+			return wrongUsage("there is no command %q in %q", args[0], cmd.CommandPath())
+		}
+		return cmd.Help()
+	}}
+	cmd.AddCommand(below...)
+	return cmd
+}
+
+func helpCommand() *cobra.Command {
+	return &cobra.Command{Use: "help [command]", Short: "Say how a command is used", RunE: func(cmd *cobra.Command, args []string) error {
+		about, rest, err := cmd.Root().Find(args)
+		if err != nil || len(rest) > 0 {
+			return wrongUsage("there is no command %q", args)
+		}
+		about.InitDefaultHelpFlag()
+		return about.Help()
+	}}
+}
+
+func versionCommand(version string) *cobra.Command {
+	return &cobra.Command{Use: "version", Short: "Say which version this is", Args: noArguments, RunE: func(cmd *cobra.Command, _ []string) error {
+		if asJSON(cmd) {
+			data, err := json.Marshal(map[string]string{"version": version})
+			if err != nil {
+				return err
+			}
+			return printJSON(cmd.OutOrStdout(), data)
+		}
+		return printText(cmd.OutOrStdout(), "carillon "+version+"\n")
+	}}
+}
+
+func noArguments(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return wrongUsage("%s takes no arguments, and got %q", cmd.CommandPath(), args[0])
+	}
+	return nil
+}
+
+// one takes one argument, which is what.
+func one(what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) != 1 {
+			return wrongUsage("%s takes one argument: %s", cmd.CommandPath(), what)
+		}
+		return nil
+	}
+}
+
+// printText writes all of text or returns why it could not.
+func printText(w io.Writer, text string) error {
+	_, err := io.WriteString(w, text)
+	return err
+}

@@ -1,0 +1,74 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/url"
+
+	"github.com/spf13/cobra"
+)
+
+// listing is a list of the API and how it is shown.
+type listing struct {
+	path  string
+	query url.Values
+	head  []string
+	row   func(item json.RawMessage) ([]string, error)
+	none  string // said of an empty one
+}
+
+func limitFlag(cmd *cobra.Command) *int {
+	return cmd.Flags().IntP("limit", "n", 100, "how many to list at most; 0 for all")
+}
+
+// list prints a list as its pages come, so that a long one takes no memory.
+func list(cmd *cobra.Command, limit int, l listing) error {
+	if limit < 0 {
+		return wrongUsage("--limit has to be 0 or more")
+	}
+	client, err := connect(cmd)
+	if err != nil {
+		return err
+	}
+	if asJSON(cmd) {
+		out := &array{w: cmd.OutOrStdout()}
+		if _, err := client.pages(cmd.Context(), l.path, l.query, limit, out.print); err != nil {
+			return err
+		}
+		return out.close()
+	}
+	out := &table{w: cmd.OutOrStdout(), head: l.head}
+	more, err := client.pages(cmd.Context(), l.path, l.query, limit, func(items []json.RawMessage) error {
+		return printRows(out, items, l.row)
+	})
+	if err != nil {
+		return err
+	}
+	if out.widths == nil {
+		fmt.Fprintln(cmd.ErrOrStderr(), l.none)
+	}
+	if more {
+		fmt.Fprintf(cmd.ErrOrStderr(), "There are more than these %d; --limit 0 lists all.\n", limit)
+	}
+	return nil
+}
+
+func printRows(out *table, items []json.RawMessage, row func(json.RawMessage) ([]string, error)) error {
+	rows := make([][]string, len(items))
+	for i, item := range items {
+		var err error
+		if rows[i], err = row(item); err != nil {
+			return err
+		}
+	}
+	return out.print(rows)
+}
+
+// decode reads the fields of an answer that are shown.
+func decode[T any](data json.RawMessage) (T, error) {
+	var v T
+	if err := json.Unmarshal(data, &v); err != nil {
+		return v, fmt.Errorf("the server's answer is not understood (%w); -o json shows it", err)
+	}
+	return v, nil
+}

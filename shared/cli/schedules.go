@@ -1,0 +1,121 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"carillon/shared/schedule"
+)
+
+const schedulesPath = "/api/schedules"
+
+func (c commands) schedules() *cobra.Command {
+	return group("schedules", "Create, look at and change schedules",
+		c.createSchedules(), c.listSchedules(), c.getSchedule(), c.updateSchedule(), c.enableSchedule(), c.disableSchedule(),
+		deleteSchedule(), c.nextOccurrences(), c.triggerSchedule())
+}
+
+// oneName takes a schedule's name.
+func oneName(cmd *cobra.Command, args []string) error {
+	if err := one("the schedule's name")(cmd, args); err != nil {
+		return err
+	}
+	if !schedule.ValidName(args[0]) {
+		return wrongUsage("%q cannot be a schedule's name", args[0])
+	}
+	return nil
+}
+
+func (c commands) listSchedules() *cobra.Command {
+	cmd := &cobra.Command{Use: "list", Short: "List schedules, with their last and next runs", Args: noArguments}
+	active := cmd.Flags().Bool("active", false, "only those that are Active")
+	pipeline := cmd.Flags().String("pipeline", "", "only those that start this pipeline, as KIND:ID")
+	limit := limitFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		query := url.Values{}
+		if *active {
+			query.Set("active", "true")
+		}
+		if *pipeline != "" {
+			query.Set("pipeline", *pipeline)
+		}
+		return list(cmd, *limit, listing{
+			path: schedulesPath, query: query, none: "There are no such schedules; carillon schedules create -f FILE makes one.",
+			head: []string{"NAME", "PIPELINE", "TRIGGER", "STATUS", "LAST RUN", "NEXT RUN"},
+			row: func(item json.RawMessage) ([]string, error) {
+				v, err := decode[scheduleView](item)
+				return v.row(c.now()), err
+			},
+		})
+	}
+	return cmd
+}
+
+func (c commands) getSchedule() *cobra.Command {
+	return &cobra.Command{
+		Use: "get NAME", Short: "Show a schedule: definition, status, last, running and next runs", Args: oneName,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			client, err := connect(cmd)
+			if err != nil {
+				return err
+			}
+			data, header, err := client.read(cmd.Context(), call{method: http.MethodGet, path: schedulesPath + "/" + args[0]})
+			if err != nil {
+				return err
+			}
+			return show(cmd, data, func(v scheduleView) string {
+				return v.sheet(strings.Trim(header.Get("ETag"), `"`), c.now())
+			})
+		},
+	}
+}
+
+// show prints an answer as it was sent, or what a person reads of it.
+func show[T any](cmd *cobra.Command, data json.RawMessage, text func(T) string) error {
+	if asJSON(cmd) {
+		return printJSON(cmd.OutOrStdout(), data)
+	}
+	v, err := decode[T](data)
+	if err != nil {
+		return err
+	}
+	return printText(cmd.OutOrStdout(), text(v))
+}
+
+func (c commands) nextOccurrences() *cobra.Command {
+	cmd := &cobra.Command{Use: "next NAME", Short: "List when a schedule fires next", Args: oneName}
+	n := cmd.Flags().IntP("count", "n", 5, "how many times")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		client, err := connect(cmd)
+		if err != nil {
+			return err
+		}
+		query := url.Values{"n": {strconv.Itoa(*n)}}
+		items, _, err := client.page(cmd.Context(), schedulesPath+"/"+args[0]+"/next", query)
+		if err != nil {
+			return err
+		}
+		if asJSON(cmd) {
+			out := &array{w: cmd.OutOrStdout()}
+			if err := out.print(items); err != nil {
+				return err
+			}
+			return out.close()
+		}
+		if len(items) == 0 {
+			fmt.Fprintf(cmd.ErrOrStderr(), "%s does not fire again as it stands: it is disabled, or over.\n", args[0])
+		}
+		out := &table{w: cmd.OutOrStdout(), head: []string{"TIME", "UTC", "AWAY", "NOTE"}}
+		return printRows(out, items, func(item json.RawMessage) ([]string, error) {
+			v, err := decode[upcoming](item)
+			return v.row(c.now()), err
+		})
+	}
+	return cmd
+}

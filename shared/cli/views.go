@@ -1,0 +1,292 @@
+package cli
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"carillon/shared/schedule"
+)
+
+// scheduleView is what is shown of a schedule.
+type scheduleView struct {
+	ID          string
+	Name        string
+	Description string
+	Pipeline    schedule.PipelineRef
+	Experiment  string
+	Parameters  map[string]string
+	Trigger     struct {
+		TimeZone string `json:"time_zone"`
+	}
+	CatchUp struct {
+		Policy, Window string
+	} `json:"catch_up"`
+	Continue   bool `json:"continue_on_step_failure"`
+	Status     string
+	Revision   int
+	Created    time.Time
+	Updated    time.Time
+	UpdatedBy  string               `json:"updated_by"`
+	StatusNote *schedule.StatusNote `json:"status_note"`
+	When       string
+	Next       time.Time
+	NextFive   []upcoming `json:"next_five"`
+	LastRun    *runView   `json:"last_run"`
+	Running    []runView
+	Notices    []string
+}
+
+// upcoming is a time at which a schedule will fire.
+type upcoming struct {
+	Time  time.Time
+	UTC   time.Time
+	Moved bool
+}
+
+// runView is what is shown of an occurrence and its run.
+type runView struct {
+	ID         string
+	Schedule   string
+	Kind       schedule.Kind
+	Status     schedule.Status
+	Reason     string
+	Error      string
+	Nominal    time.Time
+	Last       time.Time
+	Count      int
+	Recorded   time.Time
+	Submitted  time.Time
+	Started    time.Time
+	Ended      time.Time
+	Pipeline   schedule.PipelineRef
+	Experiment string
+	Parameters map[string]string
+	Revision   int
+	Attempts   int
+	By         string
+	Run        string
+	Link       string
+	Steps      []stepView
+}
+
+type stepView struct {
+	Name    string
+	Status  string
+	Started time.Time
+	Ended   time.Time
+	Exit    int
+	Error   string
+}
+
+// pipelineView is what is shown of a pipeline.
+type pipelineView struct {
+	Pipeline    schedule.PipelineRef
+	Name        string
+	Description string
+	Parameters  map[string]string
+	Problem     string
+}
+
+func (v scheduleView) row(now time.Time) []string {
+	last := "-"
+	if v.LastRun != nil {
+		last = v.LastRun.outcome() + " " + clock(v.LastRun.latest().UTC())
+	}
+	return []string{v.Name, v.Pipeline.String(), cut(v.When), cut(v.state()), last, orDash(v.next(now))}
+}
+
+// state is the status, and why it is so if it is not Active.
+func (v scheduleView) state() string {
+	if v.StatusNote == nil || v.StatusNote.Note == "" || v.Status == string(schedule.Active) {
+		return v.Status
+	}
+	return v.Status + " (" + v.StatusNote.Note + ")"
+}
+
+func (v scheduleView) next(now time.Time) string {
+	if v.Next.IsZero() {
+		return ""
+	}
+	return clock(inZone(v.Next, v.Trigger.TimeZone)) + " (" + away(v.Next, now) + ")"
+}
+
+// line says in one line what there is now.
+func (v scheduleView) line(now time.Time) string {
+	said := v.Name + " is " + v.state() + ", " + v.When
+	if next := v.next(now); next != "" {
+		said += ", next run " + next
+	}
+	return said
+}
+
+func (v scheduleView) sheet(etag string, now time.Time) string {
+	var s sheet
+	s.line("Name", v.Name)
+	s.line("Description", v.Description)
+	s.line("Pipeline", v.Pipeline.String())
+	s.line("Experiment", v.Experiment)
+	s.lines("Parameters", pairs(v.Parameters))
+	s.line("Trigger", v.When)
+	s.line("Catch-up", strings.TrimSpace(v.CatchUp.Policy+" "+v.CatchUp.Window))
+	if v.Continue {
+		s.line("Steps", "a failed one does not end the run")
+	}
+	s.line("Status", v.since())
+	s.line("Revision", fmt.Sprintf("%d (etag %s)", v.Revision, etag))
+	s.line("Created", clock(v.Created.UTC()))
+	s.line("Updated", by(clock(v.Updated.UTC()), v.UpdatedBy))
+	if v.LastRun != nil {
+		s.line("Last run", v.LastRun.summary())
+	}
+	s.lines("Running", summaries(v.Running))
+	var next []string
+	for _, t := range v.NextFive {
+		next = append(next, strings.TrimSpace(clock(inZone(t.Time, v.Trigger.TimeZone))+" ("+away(t.Time, now)+") "+t.note()))
+	}
+	s.lines("Next", next)
+	s.lines("Notices", v.Notices)
+	return s.b.String()
+}
+
+func (v scheduleView) since() string {
+	if v.StatusNote == nil {
+		return v.Status
+	}
+	said := by(v.Status+" since "+clock(v.StatusNote.At.UTC()), v.StatusNote.By)
+	if v.StatusNote.Note != "" {
+		said += ": " + v.StatusNote.Note
+	}
+	return said
+}
+
+func (t upcoming) note() string {
+	if t.Moved {
+		return "moved by daylight saving"
+	}
+	return ""
+}
+
+// row has the time in the offset that was sent: which zone that is the answer does not say.
+func (t upcoming) row(now time.Time) []string {
+	return []string{t.Time.Format("2006-01-02 15:04:05 -07:00"), clock(t.UTC.UTC()), away(t.Time, now), t.note()}
+}
+
+// outcome is the status, and the reason of one that was skipped.
+func (v runView) outcome() string {
+	if v.Reason != "" {
+		return string(v.Status) + " (" + v.Reason + ")"
+	}
+	return string(v.Status)
+}
+
+// latest is the nominal time; of several skipped ones, that of the last.
+func (v runView) latest() time.Time {
+	if !v.Last.IsZero() {
+		return v.Last
+	}
+	return v.Nominal
+}
+
+func (v runView) summary() string {
+	return v.outcome() + " " + clock(v.latest().UTC()) + "  " + v.ID
+}
+
+func summaries(runs []runView) []string {
+	var all []string
+	for _, v := range runs {
+		all = append(all, v.summary())
+	}
+	return all
+}
+
+func (v runView) row(now time.Time) []string {
+	return []string{v.ID, v.Schedule, v.outcome(), clock(v.Nominal.UTC()), orDash(took(v.Started, v.Ended, now)), cut(v.note())}
+}
+
+// note is what else there is to say of a run, in a column.
+func (v runView) note() string {
+	var parts []string
+	if v.Count > 1 {
+		parts = append(parts, v.several())
+	}
+	if v.Kind != schedule.Scheduled {
+		parts = append(parts, by(string(v.Kind), v.By))
+	}
+	if v.Error != "" {
+		parts = append(parts, v.Error)
+	}
+	return strings.Join(parts, "; ")
+}
+
+func (v runView) several() string {
+	return fmt.Sprintf("%d occurrences, the last %s", v.Count, clock(v.Last.UTC()))
+}
+
+func (v runView) sheet(now time.Time) string {
+	var s sheet
+	s.line("ID", v.ID)
+	s.line("Schedule", fmt.Sprintf("%s (revision %d)", v.Schedule, v.Revision))
+	s.line("Status", v.outcome())
+	if v.Count > 1 {
+		s.line("Stands for", v.several())
+	}
+	s.line("Error", v.Error)
+	s.line("Kind", by(string(v.Kind), v.By))
+	if v.Pipeline.ID != "" {
+		s.line("Pipeline", v.Pipeline.String())
+	}
+	s.line("Experiment", v.Experiment)
+	s.lines("Parameters", pairs(v.Parameters))
+	s.line("Time", clock(v.Nominal.UTC()))
+	s.line("Recorded", clock(v.Recorded.UTC()))
+	s.line("Submitted", v.submission())
+	s.line("Started", clock(v.Started.UTC()))
+	s.line("Ended", clock(v.Ended.UTC()))
+	s.line("Took", took(v.Started, v.Ended, now))
+	s.line("Run", v.Run)
+	s.line("Link", v.Link)
+	return s.b.String()
+}
+
+func (v runView) submission() string {
+	said := clock(v.Submitted.UTC())
+	if v.Attempts > 1 {
+		said = strings.TrimSpace(said + " (" + strconv.Itoa(v.Attempts) + " attempts)")
+	}
+	return said
+}
+
+func (v stepView) row(now time.Time) []string {
+	exit := ""
+	if !v.Ended.IsZero() {
+		exit = strconv.Itoa(v.Exit)
+	}
+	return []string{v.Name, v.Status, orDash(took(v.Started, v.Ended, now)), orDash(exit), cut(v.Error)}
+}
+
+func (v pipelineView) row() []string {
+	note := v.Description
+	if v.Problem != "" {
+		note = "cannot run: " + v.Problem
+	}
+	return []string{v.Pipeline.String(), v.Name, orDash(cut(strings.Join(pairs(v.Parameters), ", "))), cut(note)}
+}
+
+func pairs(values map[string]string) []string {
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		all = append(all, name+"="+values[name])
+	}
+	return all
+}
+
+func by(what, who string) string {
+	if who == "" {
+		return what
+	}
+	return what + " by " + who
+}

@@ -1,0 +1,49 @@
+// Package host is the near side: the one value that every platform serves. An adapter (Azure Functions, Lambda, a
+// plain machine) turns what its platform delivers into calls of these functions and adds no logic of its own.
+package host
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// Functions are the verbs of Carillon. An event function that returns nil acknowledges the event; an error gives
+// it back, and the platform delivers it again. All may be called concurrently, repeatedly and out of order.
+type Functions struct {
+	// Recurrence is called by a timer, at least once a minute. until is when the next call is expected: what is
+	// due by then is sent now, with the delay that is left.
+	Recurrence func(ctx context.Context, now, until time.Time) error
+	// Submit and Follow get the body of a message of their queue.
+	Submit func(ctx context.Context, body []byte) error
+	Follow func(ctx context.Context, body []byte) error
+	// API answers everything below /api/ but /api/studio, which Studio answers.
+	API    http.Handler
+	Studio http.Handler
+}
+
+// Right is what a key may do. Each holds those before it.
+type Right int
+
+const (
+	List    Right = iota // look at everything
+	Operate              // enable, disable, trigger, cancel
+	Author               // create, change, delete
+)
+
+func (r Right) String() string { return [...]string{"list", "operate", "author"}[r] }
+
+// RightFor is the right that a request to the API or the page takes.
+func RightFor(r *http.Request) Right {
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		return List
+	}
+	if r.Method == http.MethodPost {
+		switch r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:] {
+		case "enable", "disable", "trigger", "cancel":
+			return Operate
+		}
+	}
+	return Author
+}

@@ -1,0 +1,127 @@
+// Package pipeline is the far side: where runs are made. A Target is one such place; local runs commands on this
+// machine, azureml asks a workspace.
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"time"
+
+	"carillon/shared/schedule"
+)
+
+// Target makes runs of one or more kinds of pipelines. All methods may be called concurrently and by many
+// processes, and obey ctx. Nobody below retries: errors say what the caller may do (see Error).
+type Target interface {
+	// Submit starts a run under a name that is the same for every try of one occurrence. Where the target
+	// honours names, a repeated Submit starts nothing and returns the first run's id. When it returns, the run
+	// outlives the caller's process, or will be reported as ended.
+	Submit(ctx context.Context, s Submission) (runID string, err error)
+
+	// Status reports on a run. The error wraps ErrNotFound when the target does not know it.
+	Status(ctx context.Context, kind, runID string) (Report, error)
+
+	// Cancel asks for the run to be ended; Status tells when it has. Cancelling one that has ended is no error.
+	Cancel(ctx context.Context, kind, runID string) error
+
+	// List returns pipelines in the order of their ids, at most max of them, after the given id ("" for the
+	// first). Fewer than max says that there are no more.
+	List(ctx context.Context, after string, max int) ([]Pipeline, error)
+
+	// Get returns one pipeline; the error wraps ErrNotFound when there is none.
+	Get(ctx context.Context, ref schedule.PipelineRef) (Pipeline, error)
+}
+
+// Outputs is what a Target offers that keeps the output of its runs.
+type Outputs interface {
+	// Output returns what a run has written so far, all steps in order. The caller closes it.
+	Output(ctx context.Context, kind, runID string) (io.ReadCloser, error)
+}
+
+// Submission is what a run is made of.
+type Submission struct {
+	Name       string // derived from the occurrence; [a-zA-Z0-9_-], at most 64 bytes
+	Pipeline   schedule.PipelineRef
+	Experiment string
+	Parameters map[string]string
+	Schedule   string // its name, for display
+	Occurrence string // its id; travels with the run as a tag
+
+	// Again: an earlier try may have made the run. A target that does not honour names looks for it first.
+	Again bool
+
+	ContinueOnStepFailure bool
+}
+
+// Pipeline is what a target can run.
+type Pipeline struct {
+	Ref         schedule.PipelineRef `json:"pipeline"`
+	Name        string               `json:"name"`
+	Description string               `json:"description,omitempty"`
+	Parameters  map[string]string    `json:"parameters,omitempty"` // with their defaults
+	Problem     string               `json:"problem,omitempty"`    // why it cannot run as it stands
+}
+
+// Report is what a target says of a run.
+type Report struct {
+	Status  schedule.Status // Queued, Running, or final
+	Started time.Time       // zero until known
+	Ended   time.Time       // zero until known
+	Error   string          // why it failed, for a person
+	Link    string          // where people look at it, "" for none
+	Steps   []Step
+}
+
+// Step is one part of a run.
+type Step struct {
+	Name    string          `json:"name"`
+	Status  schedule.Status `json:"status"`
+	Started time.Time       `json:"started,omitzero"`
+	Ended   time.Time       `json:"ended,omitzero"`
+	Exit    int             `json:"exit,omitempty"` // of a command; -1 when a signal ended it
+	Error   string          `json:"error,omitempty"`
+}
+
+// ErrNotFound: the target has no such pipeline or run.
+var ErrNotFound = errors.New("not found")
+
+// Outcome says what a failed Submit means for the next try.
+type Outcome uint8
+
+const (
+	NotDone Outcome = iota // this call certainly started nothing: try again later
+	Repeat                 // it may have been started, and the name keeps it single: try again later
+	Refused                // nothing was ever started under the name, and trying again would not help
+	Unknown                // it may have been started, and trying again might start another
+)
+
+// Error is a failed call. An error of another type means Unknown.
+type Error struct {
+	Outcome    Outcome
+	RetryAfter time.Duration // what the target asked for; 0 when it did not
+	Err        error
+}
+
+func (e *Error) Error() string { return e.Err.Error() }
+func (e *Error) Unwrap() error { return e.Err }
+
+// Refusef makes an Error that says that the target will never take the submission.
+func Refusef(format string, args ...any) *Error {
+	return &Error{Outcome: Refused, Err: fmt.Errorf(format, args...)}
+}
+
+// OutcomeOf tells what err means for the next try.
+func OutcomeOf(err error) Outcome {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Outcome
+	}
+	return Unknown
+}
+
+// Kinds are the kinds of pipelines that targets run, in order.
+func Kinds(targets map[string]Target) []string { return slices.Sorted(maps.Keys(targets)) }

@@ -1,0 +1,121 @@
+package schedule
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Occurrence is one firing of a schedule, and the run that it made. It keeps the revision under which it was
+// recorded. A Skipped one may stand for several neighbours with one reason. All times are UTC, in whole seconds
+// unless they were measured.
+type Occurrence struct {
+	ID         string      `json:"id"`
+	Schedule   string      `json:"schedule"`
+	Kind       Kind        `json:"kind"`
+	Revision   int         `json:"revision"`
+	Nominal    time.Time   `json:"nominal"`              // the computed time; names the occurrence
+	Last       time.Time   `json:"last,omitzero"`        // of several skipped ones: the last nominal time
+	Count      int         `json:"count,omitempty"`      // of several skipped ones: how many
+	Start      time.Time   `json:"start"`                // not to be submitted earlier
+	Recorded   time.Time   `json:"recorded"`             // when the store first had it
+	Status     Status      `json:"status"`               //
+	Reason     Reason      `json:"reason,omitempty"`     // why it was skipped
+	Error      string      `json:"error,omitempty"`      // what went wrong, for a person
+	By         string      `json:"by,omitempty"`         // who asked for a manual one
+	Parameters Parameters  `json:"parameters,omitempty"` // given for this one; from the claim on all that the run gets
+	Pipeline   PipelineRef `json:"pipeline,omitzero"`    // from the claim on
+	Experiment string      `json:"experiment,omitempty"` // from the claim on
+	Attempts   int         `json:"attempts,omitempty"`   // claims so far
+	Tried      bool        `json:"tried,omitempty"`      // a claim so far may have made the run
+	Claim      Claim       `json:"claim,omitzero"`       // while Submitting
+	Run        string      `json:"run,omitempty"`        // the far side's id of the run
+	Link       string      `json:"link,omitempty"`       // where people look at the run
+	Submitted  time.Time   `json:"submitted,omitzero"`   // when the far side had taken it
+	Started    time.Time   `json:"started,omitzero"`     // as the far side says
+	Ended      time.Time   `json:"ended,omitzero"`       // as the far side says; of others, when they became final
+	Wake       time.Time   `json:"wake,omitzero"`        // when the clock looks after it; zero for never
+	Request    string      `json:"request,omitempty"`    // the caller's id of the request for it
+
+	ContinueOnStepFailure bool `json:"continue_on_step_failure,omitempty"` // from the claim on
+}
+
+// Parameters are a run's values by name.
+type Parameters map[string]string
+
+// Kind is what brought an occurrence about.
+type Kind string
+
+const (
+	Scheduled Kind = "scheduled" // its time came
+	Manual    Kind = "manual"    // somebody asked for it
+)
+
+// Reason is why an occurrence was skipped.
+type Reason string
+
+const (
+	ReasonDisabled       Reason = "disabled"        // the schedule was disabled while it waited
+	ReasonDeleted        Reason = "deleted"         // the schedule was deleted while it waited
+	ReasonTriggerChanged Reason = "trigger_changed" // the trigger was changed before its time
+	ReasonMissed         Reason = "missed"          // too late, and the catch-up policy is none
+	ReasonCatchUpWindow  Reason = "catch_up_window" // too late, and outside the catch-up window
+	ReasonCatchUpLatest  Reason = "catch_up_latest" // too late, and a later one was caught up instead
+)
+
+// Claim says which process is submitting an occurrence, and until when nobody else may.
+type Claim struct {
+	Owner string    `json:"owner"`
+	Until time.Time `json:"until"`
+	Again bool      `json:"again,omitempty"` // an earlier claim may have made the run
+}
+
+// Same reports whether two claims are one.
+func (c Claim) Same(other Claim) bool {
+	return c.Owner == other.Owner && c.Until.Equal(other.Until) && c.Owner != ""
+}
+
+const stampLayout = "20060102T150405Z"
+
+// Stamp writes an instant of whole seconds so that stamps sort as the instants do, for the years 0 to 9999.
+func Stamp(t time.Time) string { return t.UTC().Format(stampLayout) }
+
+// OccurrenceID names an occurrence: the schedule's id, its time, and, where the time alone does not tell it apart
+// from others, something that does ("" otherwise). The far side's run is named so.
+func OccurrenceID(scheduleID string, at time.Time, distinct string) string {
+	id := scheduleID + "-" + Stamp(at)
+	if distinct != "" {
+		id += "-" + distinct
+	}
+	return id
+}
+
+// ParseOccurrenceID takes an id apart.
+func ParseOccurrenceID(id string) (scheduleID string, at time.Time, distinct string, err error) {
+	parts := strings.SplitN(id, "-", 3)
+	if len(parts) < 2 || parts[0] == "" {
+		return "", time.Time{}, "", fmt.Errorf("%q is not a run's id", id)
+	}
+	at, err = time.Parse(stampLayout, parts[1])
+	if err != nil {
+		return "", time.Time{}, "", fmt.Errorf("%q is not a run's id", id)
+	}
+	if len(parts) == 3 {
+		distinct = parts[2]
+	}
+	return parts[0], at, distinct, nil
+}
+
+// ScheduleID is the id of the schedule that an occurrence belongs to.
+func (o Occurrence) ScheduleID() string {
+	id, _, _ := strings.Cut(o.ID, "-")
+	return id
+}
+
+func (o Occurrence) end(status Status, now time.Time) Occurrence {
+	o.Status, o.Claim, o.Wake = status, Claim{}, time.Time{}
+	if o.Ended.IsZero() {
+		o.Ended = now
+	}
+	return o
+}

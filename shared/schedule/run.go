@@ -1,0 +1,162 @@
+package schedule
+
+import (
+	"maps"
+	"time"
+)
+
+const (
+	// Lease is how long a claim keeps others from submitting the occurrence. A submission may take SubmitWithin,
+	// less than half of it: a claim that has run out belongs to a process that no longer submits.
+	Lease        = 5 * time.Minute
+	SubmitWithin = 2 * time.Minute
+
+	// maxAttempts is after how many failed submissions an occurrence is Failed. With its back-off that takes
+	// about four hours.
+	maxAttempts = 20
+	maxBackOff  = 15 * time.Minute
+	maxLook     = time.Minute
+)
+
+// Withdrawn returns why o may no longer be submitted: its schedule has been disabled, deleted (s is nil), or given
+// another trigger meanwhile; "" when it may. Once a submission may have gone out, it is seen to its end.
+func (o Occurrence) Withdrawn(s *Schedule) Reason {
+	switch {
+	case o.Tried:
+		return ""
+	case s == nil || s.ID != o.ScheduleID():
+		return ReasonDeleted
+	case s.DisabledRevision > o.Revision:
+		return ReasonDisabled
+	case o.Kind == Scheduled && s.TriggerRevision > o.Revision && o.Nominal.After(s.TriggerChanged):
+		return ReasonTriggerChanged
+	}
+	return ""
+}
+
+// Prepared is o with what its definition says that the run gets; its own parameters lie over the definition's.
+func (o Occurrence) Prepared(d Definition) Occurrence {
+	o.Pipeline, o.Experiment, o.ContinueOnStepFailure = d.Pipeline, d.Experiment, d.ContinueOnStepFailure
+	all := Parameters(maps.Clone(d.Parameters))
+	if all == nil {
+		all = Parameters{}
+	}
+	maps.Copy(all, o.Parameters)
+	o.Parameters = all
+	return o
+}
+
+// Claimed is o while owner submits it.
+func (o Occurrence) Claimed(owner string, now time.Time) Occurrence {
+	o.Claim = Claim{Owner: owner, Until: now.Add(Lease).UTC(), Again: o.Tried}
+	o.Status, o.Attempts, o.Tried = Submitting, o.Attempts+1, true
+	o.Wake = ceilSecond(o.Claim.Until)
+	return o
+}
+
+// Claimable reports whether a process may claim o at now. void says whether a claim's owner is known to be gone.
+func (o Occurrence) Claimable(void func(owner string) bool, now time.Time) bool {
+	switch o.Status {
+	case Waiting:
+		return !o.Start.After(now)
+	case Submitting:
+		return now.After(o.Claim.Until) || void(o.Claim.Owner)
+	}
+	return false
+}
+
+// Accepted is o once the far side has taken it as the run of that id.
+func (o Occurrence) Accepted(run string, now time.Time) Occurrence {
+	o.Status, o.Run, o.Submitted, o.Claim, o.Error = Queued, run, now, Claim{}, ""
+	o.Wake = ceilSecond(now.Add(o.Look(now) + Resend))
+	return o
+}
+
+// Refused is o once it is certain that its submission will never be taken.
+func (o Occurrence) Refused(err error, now time.Time) Occurrence {
+	o.Error = err.Error()
+	return o.end(Failed, now)
+}
+
+// Again is o after a submission that was not taken and may be tried again: it waits, twice as long each time and
+// at least as long as the far side asked for, or fails after the last try. certain says that this try
+// started nothing.
+func (o Occurrence) Again(err error, certain bool, after time.Duration, now time.Time) Occurrence {
+	if o.Attempts >= maxAttempts {
+		return o.giveUp(err, certain && !o.Claim.Again, now)
+	}
+	wait := min(5*time.Second<<min(o.Attempts-1, 10), maxBackOff)
+	o.Tried = o.Claim.Again || !certain
+	o.Status, o.Claim, o.Error = Waiting, Claim{}, err.Error()
+	o.Start = ceilSecond(now.Add(max(wait, min(after, maxBackOff))))
+	o.Wake = wakeFor(o.Start, now)
+	return o
+}
+
+func (o Occurrence) giveUp(err error, certain bool, now time.Time) Occurrence {
+	if certain {
+		return o.Refused(err, now)
+	}
+	return o.Doubtful(err)
+}
+
+// Doubtful is o when nobody can say whether the far side took it. A person decides; nothing moves it on.
+func (o Occurrence) Doubtful(err error) Occurrence {
+	o.Status, o.Claim, o.Wake, o.Error = Uncertain, Claim{}, time.Time{}, err.Error()
+	return o
+}
+
+// Look is how long after now a run is looked at again: soon after its submission, and at least every minute.
+func (o Occurrence) Look(now time.Time) time.Duration {
+	return min(max(now.Sub(o.Submitted)/4, time.Second), maxLook)
+}
+
+// Observation is what the far side says of a run.
+type Observation struct {
+	Status  Status // Queued, Running or final
+	Started time.Time
+	Ended   time.Time
+	Error   string
+	Link    string
+}
+
+// Observed is o after a look at its run.
+func (o Occurrence) Observed(seen Observation, now time.Time) Occurrence {
+	o.Status, o.Error = seen.Status, seen.Error
+	o.Started, o.Ended = seen.Started.UTC(), seen.Ended.UTC()
+	if seen.Link != "" {
+		o.Link = seen.Link
+	}
+	if seen.Status.Final() {
+		return o.end(seen.Status, now)
+	}
+	o.Wake = ceilSecond(now.Add(o.Look(now) + Resend))
+	return o
+}
+
+// Woken is o when the clock sends it on its way again: it looks again after as long as it has waited, from one
+// minute to a quarter of an hour.
+func (o Occurrence) Woken(now time.Time) Occurrence {
+	late := now.Sub(o.Wake) + now.Sub(o.Recorded)
+	o.Wake = ceilSecond(later(o.Start, now).Add(min(max(late, Resend), maxBackOff)))
+	return o
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// CalledOff is o after somebody has called it off before the far side had it.
+func (o Occurrence) CalledOff(by string, now time.Time) Occurrence {
+	o.Error = "cancelled by " + by + " before it was submitted"
+	return o.end(Canceled, now)
+}
+
+// Skip is o as a record of why it did not fire.
+func (o Occurrence) Skip(reason Reason, now time.Time) Occurrence {
+	o.Reason = reason
+	return o.end(Skipped, now)
+}

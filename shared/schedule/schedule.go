@@ -1,0 +1,157 @@
+// Package schedule is the nouns and the decisions of Carillon: what a schedule is, which of its occurrences are
+// due, what a claim finds, what becomes of a run. It is pure: time is an argument, decisions are returned as data,
+// and nothing here reads a clock or does I/O.
+package schedule
+
+import (
+	"time"
+
+	"carillon/shared/recur"
+)
+
+// Definition is a schedule as people write it: a pipeline, an experiment and a trigger tied together.
+type Definition struct {
+	Name        string            `json:"name"` // ^[a-zA-Z0-9][a-zA-Z0-9_-]{0,254}$, case-sensitive
+	Description string            `json:"description,omitempty"`
+	Pipeline    PipelineRef       `json:"pipeline"`
+	Experiment  string            `json:"experiment"`
+	Parameters  map[string]string `json:"parameters,omitempty"`
+	Trigger     Trigger           `json:"trigger"`
+	CatchUp     CatchUp           `json:"catch_up,omitzero"`
+	Status      Activity          `json:"status"`
+
+	ContinueOnStepFailure bool `json:"continue_on_step_failure,omitempty"`
+}
+
+// PipelineRef names a pipeline: which kind of far side has it, and its id there.
+type PipelineRef struct {
+	Kind string `json:"kind"`
+	ID   string `json:"id"`
+}
+
+func (p PipelineRef) String() string { return p.Kind + ":" + p.ID }
+
+// Trigger says when a schedule fires.
+type Trigger struct {
+	recur.Spec
+}
+
+// Activity is whether a schedule fires.
+type Activity string
+
+const (
+	Active   Activity = "Active"
+	Disabled Activity = "Disabled"
+)
+
+// CatchUp says what is done with missed occurrences: those that are recorded more than MissedAfter too late.
+type CatchUp struct {
+	Policy CatchUpPolicy `json:"policy,omitempty"` // default latest
+	Window *Duration     `json:"window,omitempty"` // how far back they are caught up; default one hour
+}
+
+// CatchUpPolicy is which of the missed occurrences inside the window fire.
+type CatchUpPolicy string
+
+const (
+	CatchUpLatest CatchUpPolicy = "latest" // the most recent one, once
+	CatchUpAll    CatchUpPolicy = "all"    // each, oldest first
+	CatchUpNone   CatchUpPolicy = "none"
+)
+
+const (
+	// MissedAfter is how late an occurrence may be recorded and still count as on time.
+	MissedAfter = 2 * time.Minute
+	// DefaultCatchUpWindow holds where a definition gives none.
+	DefaultCatchUpWindow = time.Hour
+)
+
+func (c CatchUp) policy() CatchUpPolicy {
+	if c.Policy == "" {
+		return CatchUpLatest
+	}
+	return c.Policy
+}
+
+func (c CatchUp) window() time.Duration {
+	if c.Window == nil {
+		return DefaultCatchUpWindow
+	}
+	return time.Duration(*c.Window)
+}
+
+// Schedule is a definition that has been created, with what Carillon keeps beside it. All times are UTC.
+type Schedule struct {
+	Definition
+	ID       string    `json:"id"`       // another one for a schedule made again under the same name
+	Revision int       `json:"revision"` // 1 at creation, one more with every change
+	Created  time.Time `json:"created"`
+	Updated  time.Time `json:"updated"`
+	By       string    `json:"updated_by,omitempty"`
+
+	StatusNote *StatusNote `json:"status_note,omitempty"`
+
+	// Anchor is where the trigger counts from when it has no start_time: the creation, cut to the minute.
+	Anchor time.Time `json:"anchor"`
+	// DisabledRevision is the last revision that disabled the schedule, 0 for none.
+	DisabledRevision int `json:"disabled_revision,omitempty"`
+	// TriggerRevision and TriggerChanged say when the trigger was changed last.
+	TriggerRevision int       `json:"trigger_revision"`
+	TriggerChanged  time.Time `json:"trigger_changed"`
+}
+
+// StatusNote says who changed whether a schedule fires, when, and why.
+type StatusNote struct {
+	Note string    `json:"note,omitempty"`
+	By   string    `json:"by,omitempty"`
+	At   time.Time `json:"at"`
+}
+
+// New makes the first revision of a schedule.
+func New(d Definition, id, by string, now time.Time) Schedule {
+	s := Schedule{
+		Definition: d, ID: id, Revision: 1, Created: now, Updated: now, By: by,
+		Anchor: now.Truncate(time.Minute), TriggerRevision: 1, TriggerChanged: now,
+	}
+	if d.Status == Disabled {
+		s.DisabledRevision = 1
+		s.StatusNote = &StatusNote{Note: "created disabled", By: by, At: now}
+	}
+	return s
+}
+
+// Revise makes the next revision, with another definition. The name must be the same.
+func (s Schedule) Revise(d Definition, by, note string, now time.Time) Schedule {
+	next := s
+	next.Definition = d
+	next.Revision++
+	next.Updated, next.By = now, by
+	if !d.Trigger.Equal(s.Trigger) {
+		next.TriggerRevision, next.TriggerChanged = next.Revision, now
+	}
+	if d.Status != s.Status {
+		next.StatusNote = &StatusNote{Note: note, By: by, At: now}
+		if d.Status == Disabled {
+			next.DisabledRevision = next.Revision
+		}
+	}
+	return next
+}
+
+// State is what is counted for a schedule, apart from its definition.
+type State struct {
+	Submitted int    `json:"submitted,omitempty"` // regular occurrences claimed so far
+	Last      string `json:"last,omitempty"`      // the occurrence claimed last
+}
+
+// Claimed is the state once o has been claimed.
+func (s State) Claimed(o Occurrence) State {
+	s.Last = o.ID
+	if o.Kind == Scheduled && o.Attempts == 1 {
+		s.Submitted++
+	}
+	return s
+}
+
+// Equal reports whether two triggers fire at the same times by the same rule.
+func (t Trigger) Equal(other Trigger) bool { return t.key() == other.key() }

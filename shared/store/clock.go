@@ -1,0 +1,140 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"carillon/shared/schedule"
+)
+
+// Wake is something that the clock has to act on: a schedule that is due, or an occurrence to be looked after.
+type Wake struct {
+	Due        *schedule.Due // a schedule; nil for an occurrence
+	Occurrence string        // an occurrence's id; "" for a schedule
+	Err        error         // the row cannot be read; the other fields are empty
+	sort       string
+	version    Version
+}
+
+// Wakes returns what a shard has to act on until an instant (inclusive), earliest first, at most max; it goes on
+// after a token that an earlier call returned. The token is "" at the end. It reads what is due and nothing else.
+func (db *DB) Wakes(ctx context.Context, shard int, until time.Time, token string, max int) ([]Wake, string, error) {
+	from := prefixWake
+	if token != "" {
+		from = After(token)
+	}
+	rows, err := db.driver.Scan(ctx, partition(shard), from, endOf(prefixWake+schedule.Stamp(until)+"|"), max)
+	if err != nil {
+		return nil, "", fmt.Errorf("read what is due in shard %d: %w", shard, err)
+	}
+	wakes := make([]Wake, len(rows))
+	for i, row := range rows {
+		wakes[i] = readWake(row)
+	}
+	if len(rows) < max {
+		return wakes, "", nil
+	}
+	return wakes, rows[len(rows)-1].Sort, nil
+}
+
+func readWake(row Row) Wake {
+	w := Wake{sort: row.Sort, version: row.Version}
+	parts := strings.SplitN(row.Sort, "|", 4)
+	switch {
+	case len(parts) == 4 && parts[2] == "o":
+		w.Occurrence = parts[3]
+	case len(parts) == 4 && parts[2] == "s":
+		due := new(schedule.Due)
+		if w.Err = decode(row, due); w.Err == nil {
+			w.Due = due
+		}
+	default:
+		w.Err = fmt.Errorf("row %s of the store is of no known kind", row.Sort)
+	}
+	return w
+}
+
+// Of reports whether the wake stands where the occurrence says that it does. A stray one does not.
+func (w Wake) Of(o schedule.Occurrence) bool { return !o.Wake.IsZero() && wakeKey(o) == w.sort }
+
+// Planned is what a tick has decided for a schedule that was due.
+type Planned struct {
+	Wake Wake
+	Plan schedule.Plan
+}
+
+// Record writes what was decided for schedules of one shard: for each, its move to the next time and the
+// occurrences, both or neither. The errors stand in the order of planned; one that wraps ErrConflict says that
+// somebody else has moved that schedule.
+func (db *DB) Record(ctx context.Context, shard int, planned []Planned) []error {
+	units := make([]unit, len(planned))
+	for i, p := range planned {
+		old := Op{Kind: Delete, Sort: p.Wake.sort, Version: p.Wake.version}
+		units[i] = planUnit(p.Plan, old, Put, "")
+	}
+	return db.commit(ctx, partition(shard), units)
+}
+
+// planUnit writes a plan. Whoever moves a schedule deletes its old wake row: that is the lock.
+func planUnit(p schedule.Plan, oldWake Op, due OpKind, dueVersion Version) unit {
+	u := unit{oldWake, dueOp(p.Due, due, dueVersion)}
+	if !p.Due.Next.IsZero() {
+		u = append(u, Op{Kind: Create, Sort: dueWakeKey(p.Due), Value: encode(p.Due)})
+	}
+	for _, o := range p.Record {
+		u = append(u, createOps(o)...)
+	}
+	return u
+}
+
+func dueOp(d schedule.Due, kind OpKind, version Version) Op {
+	return Op{Kind: kind, Sort: scheduleKey(d.Schedule, "due"), Value: encode(dueRow{Next: d.Next, Recorded: d.Recorded}), Version: version}
+}
+
+// Discard removes a wake row whose occurrence is gone or final.
+func (db *DB) Discard(ctx context.Context, shard int, w Wake) error {
+	return db.driver.Apply(ctx, partition(shard), Op{Kind: Delete, Sort: w.sort, Version: w.version})
+}
+
+// Prune deletes final occurrences of a shard that were recorded before an instant, at most max of them, and says
+// how many it deleted.
+func (db *DB) Prune(ctx context.Context, shard int, before time.Time, max int) (int, error) {
+	part := partition(shard)
+	rows, err := db.driver.Scan(ctx, part, prefixLog+countdown(before), endOf(prefixLog), max)
+	if err != nil {
+		return 0, fmt.Errorf("read what is old in shard %d: %w", shard, err)
+	}
+	var units []unit
+	for _, row := range rows {
+		var o schedule.Occurrence
+		if err := decode(row, &o); err != nil {
+			return 0, err
+		}
+		if o.Status.Final() {
+			units = append(units, pruneUnit(row, o))
+		}
+	}
+	errs := db.commit(ctx, part, units)
+	deleted := 0
+	for _, e := range errs {
+		if e == nil {
+			deleted++
+		} else {
+			err = e
+		}
+	}
+	return deleted, err
+}
+
+func pruneUnit(log Row, o schedule.Occurrence) unit {
+	u := unit{{Kind: Delete, Sort: log.Sort, Version: log.Version}}
+	if key, err := occurrenceKey(o.ID); err == nil {
+		u = append(u, Op{Kind: Delete, Sort: key})
+	}
+	if o.Request != "" {
+		u = append(u, Op{Kind: Delete, Sort: requestKey(o.ScheduleID(), o.Request)})
+	}
+	return u
+}

@@ -1,0 +1,96 @@
+package store
+
+import (
+	"fmt"
+	"hash/fnv"
+	"strconv"
+	"strings"
+	"time"
+
+	"carillon/shared/schedule"
+)
+
+// The rows of a shard, by their sort keys. Everything of one schedule stands in the shard that its name gives, so
+// that one transaction can move it.
+//
+//	sch|NAME|def                 the schedule as it is now            (schedule.Schedule)
+//	sch|NAME|due                 where its wake row stands            (dueRow)
+//	sch|NAME|state               what is counted                      (schedule.State)
+//	rev|ID|N                     revision N, once it has been replaced
+//	occ|ID|TIME|DISTINCT         an occurrence, newest first          (schedule.Occurrence)
+//	log|TIME|OCCURRENCE          the same as it was recorded, and again once it is final; newest first
+//	run|ID|OCCURRENCE            the occurrence is under way
+//	once|ID|HASH                 a request that has been answered: which occurrence it made
+//	wake|STAMP|s|ID              when a schedule is due               (schedule.Due)
+//	wake|STAMP|o|OCCURRENCE      when the clock looks after an occurrence
+//
+// TIME counts down, so that ascending order is newest first.
+
+const (
+	prefixSchedule = "sch|"
+	prefixLog      = "log|"
+	prefixWake     = "wake|"
+
+	lastSecond = 253402300799 // 9999-12-31T23:59:59Z
+)
+
+// Shards is how many partitions the schedules are spread over. A store keeps the number that it was made with, and
+// Open refuses another.
+const Shards = 8
+
+func shardOf(name string) int {
+	h := fnv.New32a()
+	h.Write([]byte(name))
+	return int(h.Sum32() % Shards)
+}
+
+func partition(shard int) string { return "shard" + strconv.Itoa(shard) }
+
+// A schedule's id begins with the digit of its shard, so that an occurrence's id tells where its rows are.
+func shardOfID(id string) (int, error) {
+	if id == "" || id[0] < '0' || id[0] >= '0'+Shards {
+		return 0, fmt.Errorf("%q is not an id of this store: %w", id, ErrNotFound)
+	}
+	return int(id[0] - '0'), nil
+}
+
+func countdown(t time.Time) string { return fmt.Sprintf("%012d", lastSecond-t.Unix()) }
+
+func scheduleKey(name, part string) string       { return prefixSchedule + name + "|" + part }
+func revisionKey(id string, revision int) string { return fmt.Sprintf("rev|%s|%08d", id, revision) }
+func occurrencesOf(id string) string             { return "occ|" + id + "|" }
+func underWayOf(id string) string                { return "run|" + id + "|" }
+func requestKey(id, request string) string {
+	h := fnv.New128a()
+	h.Write([]byte(request))
+	return fmt.Sprintf("once|%s|%x", id, h.Sum(nil))
+}
+
+func dueWakeKey(d schedule.Due) string {
+	return prefixWake + schedule.Stamp(d.Next) + "|s|" + d.ScheduleID
+}
+
+func occurrenceKey(id string) (string, error) {
+	schedule, at, distinct, err := schedule.ParseOccurrenceID(id)
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", err, ErrNotFound)
+	}
+	if distinct == "" {
+		distinct = "0"
+	}
+	return occurrencesOf(schedule) + countdown(at) + "|" + distinct, nil
+}
+
+func logKey(o schedule.Occurrence) string { return prefixLog + countdown(o.Recorded) + "|" + o.ID }
+
+func wakeKey(o schedule.Occurrence) string {
+	return prefixWake + schedule.Stamp(o.Wake) + "|o|" + o.ID
+}
+
+// endOf is greater than every key that begins with prefix and goes on with anything but '|'.
+func endOf(prefix string) string { return prefix + "|" }
+
+func nameOf(sort string) string {
+	name, _, _ := strings.Cut(strings.TrimPrefix(sort, prefixSchedule), "|")
+	return name
+}

@@ -1,0 +1,245 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"carillon/shared/schedule"
+)
+
+const (
+	// keepRevisions is how many replaced definitions a schedule keeps for occurrences that were recorded under them.
+	keepRevisions = 100
+	// editTries is how often a change is tried against others before the caller is told of the conflict.
+	editTries = 50
+)
+
+// Create adds a schedule. The error wraps ErrExists when there is one of that name.
+func (db *DB) Create(ctx context.Context, s schedule.Schedule) error {
+	due, err := schedule.NewDue(s, s.Created)
+	if err != nil {
+		return err
+	}
+	ops := []Op{
+		{Kind: Create, Sort: scheduleKey(s.Name, "def"), Value: encode(s)},
+		dueOp(due, Create, ""),
+		{Kind: Create, Sort: scheduleKey(s.Name, "state"), Value: encode(schedule.State{})},
+	}
+	if !due.Next.IsZero() {
+		ops = append(ops, Op{Kind: Create, Sort: dueWakeKey(due), Value: encode(due)})
+	}
+	err = db.driver.Apply(ctx, partition(shardOf(s.Name)), ops...)
+	if errors.Is(err, ErrConflict) {
+		if r, readErr := db.Schedule(ctx, s.Name); readErr == nil && r.Schedule.Value.ID == s.ID {
+			return nil // a lower layer tried again what had been done
+		}
+		return fmt.Errorf("schedule %s: %w", s.Name, ErrExists)
+	}
+	return err
+}
+
+// Edit changes a schedule: change gets it as it is and returns its next revision, or an error that Edit returns as
+// it is. It may be called several times. What was due by now is recorded first, under the old revision, so that a
+// change loses no occurrence. A change that returns the revision it got writes nothing.
+func (db *DB) Edit(ctx context.Context, name string, now time.Time, change func(schedule.Schedule) (schedule.Schedule, error)) (schedule.Schedule, error) {
+	var next schedule.Schedule
+	err := db.alter(ctx, name, now, func(r Record) (unit, error) {
+		old := r.Schedule.Value
+		var err error
+		if next, err = change(old); err != nil || next.Revision == old.Revision {
+			return nil, err
+		}
+		return editUnit(r, next, now)
+	})
+	return next, err
+}
+
+// Delete removes a schedule; check may refuse it. Its occurrences stay as a record, and those that wait are
+// skipped when their turn comes.
+func (db *DB) Delete(ctx context.Context, name string, now time.Time, check func(schedule.Schedule) error) error {
+	var id string
+	err := db.alter(ctx, name, now, func(r Record) (unit, error) {
+		id = r.Schedule.Value.ID
+		if err := check(r.Schedule.Value); err != nil {
+			return nil, err
+		}
+		u := unit{
+			{Kind: Delete, Sort: scheduleKey(name, "def"), Version: r.Schedule.version},
+			{Kind: Delete, Sort: scheduleKey(name, "due"), Version: r.due.version},
+			{Kind: Delete, Sort: scheduleKey(name, "state"), Version: r.State.version},
+		}
+		if due := r.Due(); !due.Next.IsZero() {
+			u = append(u, Op{Kind: Delete, Sort: dueWakeKey(due)})
+		}
+		return u, nil
+	})
+	if err != nil {
+		return err
+	}
+	return db.forgetRevisions(ctx, name, id)
+}
+
+// alter applies what decide returns for a schedule, again when somebody else was faster.
+func (db *DB) alter(ctx context.Context, name string, now time.Time, decide func(Record) (unit, error)) error {
+	part := partition(shardOf(name))
+	var err error
+	for range editTries {
+		var r Record
+		if r, err = db.settled(ctx, name, now); err != nil {
+			if errors.Is(err, ErrConflict) {
+				continue
+			}
+			return err
+		}
+		u, refused := decide(r)
+		if refused != nil || len(u) == 0 {
+			return refused
+		}
+		if err = db.driver.Apply(ctx, part, u...); !errors.Is(err, ErrConflict) {
+			return err
+		}
+	}
+	return fmt.Errorf("schedule %s is being changed by many at once: %w", name, err)
+}
+
+// settled reads a schedule and records what is due of it by now.
+func (db *DB) settled(ctx context.Context, name string, now time.Time) (Record, error) {
+	for {
+		r, err := db.Schedule(ctx, name)
+		if err != nil {
+			return r, err
+		}
+		due := r.Due()
+		if due.Next.IsZero() || due.Next.After(now) {
+			return r, nil
+		}
+		plan, err := due.Plan(now, now)
+		if err != nil {
+			return r, err
+		}
+		u := planUnit(plan, Op{Kind: Delete, Sort: dueWakeKey(due)}, Replace, r.due.version)
+		if err := db.driver.Apply(ctx, partition(shardOf(name)), u...); err != nil {
+			return r, err
+		}
+	}
+}
+
+// Due is what the clock knows of the schedule.
+func (r Record) Due() schedule.Due {
+	s := r.Schedule.Value
+	return schedule.Due{
+		Schedule: s.Name, ScheduleID: s.ID, Revision: s.Revision, Trigger: s.Trigger, CatchUp: s.CatchUp, Anchor: s.Anchor,
+		Next: r.due.Value.Next, Recorded: r.due.Value.Recorded,
+	}
+}
+
+func editUnit(r Record, next schedule.Schedule, now time.Time) (unit, error) {
+	old, oldDue := r.Schedule.Value, r.Due()
+	due, err := oldDue.Revised(next, old.Status == schedule.Active, now)
+	if err != nil {
+		return nil, err
+	}
+	u := unit{
+		{Kind: Replace, Sort: scheduleKey(old.Name, "def"), Value: encode(next), Version: r.Schedule.version},
+		{Kind: Create, Sort: revisionKey(old.ID, old.Revision), Value: encode(old)},
+		dueOp(due, Replace, r.due.version),
+	}
+	if old.Revision > keepRevisions {
+		u = append(u, Op{Kind: Delete, Sort: revisionKey(old.ID, old.Revision-keepRevisions)})
+	}
+	return append(u, moveWake(oldDue, due)...), nil
+}
+
+func moveWake(old, due schedule.Due) unit {
+	was, is := !old.Next.IsZero(), !due.Next.IsZero()
+	if was && is && old.Next.Equal(due.Next) {
+		return unit{{Kind: Put, Sort: dueWakeKey(due), Value: encode(due)}}
+	}
+	var u unit
+	if was {
+		u = append(u, Op{Kind: Delete, Sort: dueWakeKey(old)})
+	}
+	if is {
+		u = append(u, Op{Kind: Create, Sort: dueWakeKey(due), Value: encode(due)})
+	}
+	return u
+}
+
+// forgetRevisions deletes what a deleted schedule leaves behind. A crash before it leaves rows that nobody reads.
+func (db *DB) forgetRevisions(ctx context.Context, name, id string) error {
+	part, prefix := partition(shardOf(name)), "rev|"+id+"|"
+	rows, err := db.driver.Scan(ctx, part, prefix, endOf(prefix), MaxScan)
+	if err != nil {
+		return err
+	}
+	var units []unit
+	for _, row := range rows {
+		units = append(units, unit{{Kind: Delete, Sort: row.Sort, Version: row.Version}})
+	}
+	return errors.Join(db.commit(ctx, part, units)...)
+}
+
+// Schedules returns schedules in the order of their names (with '-' and digits before letters, capitals before
+// small letters, and a name after those that it begins), at most max, after a token of an earlier call. It stops
+// early where keep is seldom met; the token is "" at the end only.
+func (db *DB) Schedules(ctx context.Context, token string, max int, keep func(schedule.Schedule) bool) ([]Record, string, error) {
+	var out []Record
+	for range scanBudget {
+		rows, err := db.merged(ctx, prefixSchedule, afterSchedule(token), 3*max, nameOf)
+		if err != nil {
+			return nil, "", err
+		}
+		all, err := records(rows)
+		if err != nil {
+			return nil, "", err
+		}
+		for _, r := range all {
+			token = r.Schedule.Value.Name
+			if keep(r.Schedule.Value) {
+				out = append(out, r)
+			}
+			if len(out) == max {
+				return out, token, nil
+			}
+		}
+		if len(rows) < 3*max {
+			return out, "", nil
+		}
+	}
+	return out, token, nil
+}
+
+func afterSchedule(name string) string {
+	if name == "" {
+		return prefixSchedule
+	}
+	return endOf(scheduleKey(name, ""))
+}
+
+const scanBudget = 20 // pages that one call for a filtered list reads at most
+
+// merged reads rows of all shards in one order, at most about max of them: rows that belong together (by of) are
+// kept together.
+func (db *DB) merged(ctx context.Context, prefix, from string, max int, of func(sort string) string) ([]Row, error) {
+	var rows []Row
+	for shard := range Shards {
+		part, err := db.driver.Scan(ctx, partition(shard), from, endOf(prefix), min(max, MaxScan))
+		if err != nil {
+			return nil, fmt.Errorf("list shard %d: %w", shard, err)
+		}
+		rows = append(rows, part...)
+	}
+	slices.SortFunc(rows, func(a, b Row) int { return strings.Compare(a.Sort, b.Sort) })
+	if len(rows) <= max {
+		return rows, nil
+	}
+	cut := max
+	for cut < len(rows) && of(rows[cut].Sort) == of(rows[cut-1].Sort) {
+		cut++
+	}
+	return rows[:cut], nil
+}
