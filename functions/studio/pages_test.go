@@ -179,12 +179,12 @@ func TestManyPipelines(t *testing.T) {
 func TestSchedule(t *testing.T) {
 	s := newSite(t)
 	ref := s.pipeline("hello")
-	s.schedule(`{"name": "night", "description": "Nightly <build>", "pipeline": {"kind": "fake", "id": "hello"}, "experiment": "demo",
+	made := s.schedule(`{"name": "night", "description": "Nightly <build>", "pipeline": {"kind": "fake", "id": "hello"}, "experiment": "demo",
 		"parameters": {"who": "world"}, "trigger": {"type": "recurrence", "frequency": "day", "interval": 1, "start_time": "2026-03-20T02:30", "time_zone": "Europe/Vienna"}}`)
 	page := s.get(root + "/schedules/night")
 	shows(t, page, `title="Fri 2026-03-20 01:30 UTC"`, "description: &#34;Nightly &lt;build&gt;&#34;")
 	shows(t, words(page),
-		"Nightly <build>", "Status Active", "Trigger "+"", "Pipeline "+ref.String(),
+		"Nightly <build>", "Status Active", "Trigger "+made.Trigger.String(), "Pipeline "+ref.String(),
 		"Europe/Vienna UTC From now Fri 2026-03-20 02:30 CET Fri 2026-03-20 01:30 UTC in 73 days",
 		"Sun 2026-03-29 03:30 CEST moved by daylight saving Sun 2026-03-29 01:30 UTC",
 		"It has not fired yet", "carillon schedules trigger night", "Revision 1",

@@ -57,6 +57,8 @@ func coarse(d time.Duration) string {
 // span is how long something took.
 func span(d time.Duration) string {
 	switch {
+	case d < time.Second:
+		return fmt.Sprintf("%d ms", d/time.Millisecond)
 	case d < time.Minute:
 		return fmt.Sprintf("%.1f s", d.Seconds())
 	case d < time.Hour:

@@ -46,8 +46,8 @@ func TestTook(t *testing.T) {
 		d    time.Duration
 		want string
 	}{
-		{0, "0.0 s"}, {400 * time.Millisecond, "0.4 s"}, {12300 * time.Millisecond, "12.3 s"}, {192 * time.Second, "3 min 12 s"},
-		{2*time.Hour + 5*time.Minute, "2 h 05 min"}, {50 * time.Hour, "2 d 02 h"}, {-time.Second, "0.0 s"},
+		{0, "0 ms"}, {400 * time.Millisecond, "400 ms"}, {12300 * time.Millisecond, "12.3 s"}, {192 * time.Second, "3 min 12 s"},
+		{2*time.Hour + 5*time.Minute, "2 h 05 min"}, {50 * time.Hour, "2 d 02 h"}, {-time.Second, "0 ms"},
 	} {
 		if got := took(noon, noon.Add(c.d), noon); got != c.want {
 			t.Errorf("%v: %q, want %q", c.d, got, c.want)

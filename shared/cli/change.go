@@ -34,7 +34,7 @@ does not keep the others from being created.
 	}
 	files := filesFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		docs, err := readDocuments(*files, cmd.InOrStdin())
+		docs, err := readDocuments(cmd.Context(), *files, cmd.InOrStdin())
 		if err != nil {
 			return err
 		}
@@ -118,7 +118,7 @@ A trigger of another type replaces the whole trigger. The name cannot be changed
 	files := filesFlag(cmd)
 	match := cmd.Flags().String("if-match", "", "only if the schedule still has this etag (carillon schedules get shows it)")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		docs, err := readDocuments(*files, cmd.InOrStdin())
+		docs, err := readDocuments(cmd.Context(), *files, cmd.InOrStdin())
 		if err != nil {
 			return err
 		}

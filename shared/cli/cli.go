@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -48,7 +49,7 @@ they were called in a wrong way.`,
 	output := format("table")
 	flags.VarP(&output, "output", "o", "what to print: table or json")
 	root.SetHelpCommand(helpCommand())
-	root.AddCommand(c.schedules(), c.runs(), c.pipelines(), versionCommand(version))
+	root.AddCommand(c.schedules(), c.runs(), c.pipelines(), occurrencesCommand(), versionCommand(version))
 	root.AddCommand(extra...)
 	return root
 }
@@ -75,11 +76,15 @@ func asJSON(cmd *cobra.Command) bool {
 // group is a command that only holds others.
 func group(use, short string, below ...*cobra.Command) *cobra.Command {
 	cmd := &cobra.Command{Use: use, Short: short, RunE: func(cmd *cobra.Command, args []string) error {
-		if len(args) > 0 {
-			return wrongUsage("there is no command %q in %q", args[0], cmd.CommandPath())
+		if len(args) == 0 {
+			return cmd.Help()
 		}
-		return cmd.Help()
-	}}
+		said := fmt.Sprintf("there is no command %q in %q", args[0], cmd.CommandPath())
+		if like := cmd.SuggestionsFor(args[0]); len(like) > 0 {
+			said += "; did you mean " + strings.Join(like, " or ") + "?"
+		}
+		return usageError(said)
+	}, SuggestionsMinimumDistance: 2}
 	cmd.AddCommand(below...)
 	return cmd
 }
@@ -106,6 +111,28 @@ func versionCommand(version string) *cobra.Command {
 		}
 		return printText(cmd.OutOrStdout(), "carillon "+version+"\n")
 	}}
+}
+
+func occurrencesCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "occurrences", Short: "Answer when definitions fire: JSON lines from standard input, without a server",
+		Long: `Compute when definitions fire, to check them or to compare engines. Each line of standard input is a question, each
+line of standard output its answer. Nothing else is read: no clock, no server.
+
+  {"id": 1, "op": "occurrences", "kind": "recurrence" | "cron" | "at", "spec": {...}, "from": instant, "to": instant, "n": count}
+  {"id": 1, "instants": [instant, ...]}
+
+  {"id": 2, "op": "zone", "windows": "W. Europe Standard Time", "at": [instant, ...]}
+  {"id": 2, "iana": "Europe/Vienna", "offset_minutes": [number, ...]}
+
+Instants are RFC 3339; those of an answer are from <= t < to, or the first n. A question without an answer gets
+{"id", "error"}, and the next one is read.`,
+		Example: `  echo '{"id": 1, "op": "occurrences", "kind": "cron", "spec": {"expression": "0 9 * * 1-5"}, "from": "2026-11-22T00:00:00Z", "n": 3}' | carillon occurrences`,
+		Args:    noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return Occurrences(untilDone(cmd.Context(), cmd.InOrStdin()), cmd.OutOrStdout())
+		},
+	}
 }
 
 func noArguments(cmd *cobra.Command, args []string) error {

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -25,10 +26,10 @@ type document struct {
 }
 
 // readDocuments reads the documents of files, in order; "-" is stdin. Either all of them are returned or an error.
-func readDocuments(files []string, stdin io.Reader) ([]document, error) {
+func readDocuments(ctx context.Context, files []string, stdin io.Reader) ([]document, error) {
 	var all []document
 	for _, name := range files {
-		data, err := readFile(name, stdin)
+		data, err := readFile(ctx, name, stdin)
 		if err != nil {
 			return nil, err
 		}
@@ -44,9 +45,11 @@ func readDocuments(files []string, stdin io.Reader) ([]document, error) {
 	return all, nil
 }
 
-func readFile(name string, stdin io.Reader) ([]byte, error) {
-	from := stdin
-	if name != "-" {
+func readFile(ctx context.Context, name string, stdin io.Reader) ([]byte, error) {
+	var from io.Reader
+	if name == "-" {
+		from = untilDone(ctx, stdin)
+	} else {
 		file, err := os.Open(name)
 		if err != nil {
 			return nil, unreadable(err)
@@ -64,7 +67,22 @@ func readFile(name string, stdin io.Reader) ([]byte, error) {
 	return data, nil
 }
 
+// untilDone is r until ctx ends: a read that waits for somebody to type ends then, too. Its goroutine may wait on, as
+// long as the process lives.
+func untilDone(ctx context.Context, r io.Reader) io.Reader {
+	from, to := io.Pipe()
+	context.AfterFunc(ctx, func() { to.CloseWithError(ctx.Err()) })
+	go func() {
+		_, err := io.Copy(to, r)
+		to.CloseWithError(err)
+	}()
+	return from
+}
+
 func unreadable(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
 	text := err.Error()
 	var path *fs.PathError
 	if errors.As(err, &path) {
@@ -127,7 +145,7 @@ func checkJSON(file string, data []byte, start int, raw json.RawMessage) error {
 	if len(raw) > maxDocument {
 		return wrong(file, line, "the document has %d bytes as JSON and may have %d", len(raw), maxDocument)
 	}
-	name, offset, twice := repeated(raw)
+	name, offset, twice := givenTwice(raw)
 	if twice {
 		return wrong(file, lineAt(data, start+offset), "%q is given twice", name)
 	}
@@ -136,8 +154,8 @@ func checkJSON(file string, data []byte, start int, raw json.RawMessage) error {
 
 const notAnObject = "a document has to be an object with named fields; several documents are separated by --- (in JSON, by nothing)"
 
-// repeated finds a field that an object of valid JSON holds twice, and where it ends the second time.
-func repeated(raw json.RawMessage) (name string, offset int, twice bool) {
+// givenTwice finds a field that an object of valid JSON holds twice, and where it ends the second time.
+func givenTwice(raw json.RawMessage) (name string, offset int, twice bool) {
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.UseNumber()
 	var walk func() bool

@@ -156,13 +156,12 @@ func inZone(t time.Time, name string) time.Time {
 	return t.In(zone)
 }
 
-// away says how far an instant is from now: "in 4m", "3h ago".
+// away says how far ahead an instant is: "in 4m".
 func away(t, now time.Time) string {
-	d := t.Sub(now)
-	if d < 0 {
-		return rough(-d) + " ago"
+	if !t.After(now) {
+		return "now"
 	}
-	return "in " + rough(d)
+	return "in " + rough(t.Sub(now))
 }
 
 func rough(d time.Duration) string {

@@ -111,7 +111,13 @@ func cancelRun() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return show(cmd, data, func(v runView) string { return safe("run "+v.ID+" is "+v.outcome()) + "\n" })
+			return show(cmd, data, func(v runView) string {
+				said := "run " + v.ID + " is " + v.outcome()
+				if !v.Status.Final() {
+					said += "; it has been asked to end"
+				}
+				return safe(said) + "\n"
+			})
 		},
 	}
 }

@@ -69,6 +69,9 @@ func nextNode(d *yaml.Decoder) (node *yaml.Node, err error) {
 var (
 	libraryLine   = regexp.MustCompile(`^yaml: line (\d+): (?s)(.*)$`)
 	libraryAnchor = regexp.MustCompile(`^yaml: unknown anchor '(.*)' referenced$`)
+
+	// fromZero are the errors of the library's parser, whose lines count from 0; those of its scanner count from 1.
+	fromZero = regexp.MustCompile(`^did not find expected (<|node content|'-'|key|',')`)
 )
 
 // placed finds the line of an error of the library, which gives it in its text, if at all.
@@ -76,6 +79,9 @@ func placed(err error, data []byte) (line int, text string) {
 	text = strings.TrimPrefix(err.Error(), "yaml: ")
 	if m := libraryLine.FindStringSubmatch(err.Error()); m != nil {
 		line, _ = strconv.Atoi(m[1])
+		if fromZero.MatchString(m[2]) {
+			line = min(line+1, lineAt(data, len(bytes.TrimRight(data, "\n"))))
+		}
 		return line, m[2]
 	}
 	if m := libraryAnchor.FindStringSubmatch(err.Error()); m != nil {

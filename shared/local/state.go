@@ -65,7 +65,7 @@ type State struct {
 // that Open refuses is left as it is. How long it takes does not grow with the store, only with the messages that
 // wait; those that were in hand when the last process ended are due at once.
 func Open(path string) (*State, error) {
-	s, err := open(path)
+	s, err := openState(path)
 	switch {
 	case err == nil:
 		return s, nil
@@ -79,7 +79,7 @@ func Open(path string) (*State, error) {
 	return nil, fmt.Errorf("cannot open %s: %w", path, err)
 }
 
-func open(path string) (*State, error) {
+func openState(path string) (*State, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, err
 	}

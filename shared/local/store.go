@@ -83,6 +83,9 @@ func (r rows) Apply(ctx context.Context, part string, ops ...store.Op) error {
 
 func expect(b *bbolt.Bucket, ops []store.Op) error {
 	for i, op := range ops {
+		if op.Kind == store.Put {
+			continue // expects nothing: spare the look
+		}
 		var have store.Version
 		if record := read(b, op.Sort); record != nil {
 			var err error

@@ -167,3 +167,14 @@ func BenchmarkYear(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkZone is the first use of a zone in a process.
+func BenchmarkZone(b *testing.B) {
+	for b.Loop() {
+		loc, err := time.LoadLocation("America/New_York")
+		if err != nil {
+			b.Fatal(err)
+		}
+		newZone(loc)
+	}
+}

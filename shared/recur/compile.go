@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -195,16 +196,25 @@ var fieldOrder = []string{
 	"schedule.month_days", "schedule.monthly_occurrences",
 }
 
-// sort puts the errors in the order of the fields; those of fields that a definition does not have come last.
+// sort puts the errors in the order of the fields, and of the elements of a list; those of fields that a definition
+// does not have come last.
 func (e FieldErrors) sort() {
-	rank := func(f FieldError) int {
-		name, _, _ := strings.Cut(f.Field, "[")
-		if i := slices.Index(fieldOrder, name); i >= 0 {
-			return i
-		}
-		return len(fieldOrder)
+	slices.SortStableFunc(e, func(a, b FieldError) int {
+		x, i := a.rank()
+		y, j := b.rank()
+		return cmp.Or(cmp.Compare(x, y), cmp.Compare(i, j))
+	})
+}
+
+// rank is the place of the field among all, and of the element in its list.
+func (f FieldError) rank() (field, element int) {
+	name, rest, _ := strings.Cut(f.Field, "[")
+	number, _, _ := strings.Cut(rest, "]")
+	element, _ = strconv.Atoi(number)
+	if i := slices.Index(fieldOrder, name); i >= 0 {
+		return i, element
 	}
-	slices.SortStableFunc(e, func(a, b FieldError) int { return cmp.Compare(rank(a), rank(b)) })
+	return len(fieldOrder), element
 }
 
 func mod(a, b int64) int64 { return a - floorDiv(a, b)*b }

@@ -310,3 +310,19 @@ func TestCountBetween(t *testing.T) {
 		t.Error(n)
 	}
 }
+
+func TestNextAllocatesNothing(t *testing.T) {
+	for _, s := range []Spec{
+		every15("America/New_York"), mondays("America/New_York"), monthly("America/New_York"),
+		cron("*/15 * * * *", "America/New_York"), cron("0 0 29 2 1", "Pacific/Apia"),
+	} {
+		rule, errs := s.Compile(benchCreated)
+		if errs != nil {
+			t.Fatal(errs)
+		}
+		at := benchCreated
+		if n := testing.AllocsPerRun(100, func() { at, _ = rule.Next(at) }); n > 0 {
+			t.Errorf("%v: %v allocations", s, n)
+		}
+	}
+}

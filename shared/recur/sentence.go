@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // String describes a definition in an English sentence without a full stop: "every 2 weeks on Monday and Friday at
@@ -29,8 +30,11 @@ func (s Spec) String() string {
 	if s.StartTime != "" {
 		b.WriteString(", from " + s.StartTime)
 	}
+	if s.EndTime != "" && s.StartTime == "" {
+		b.WriteString(",")
+	}
 	if s.EndTime != "" {
-		b.WriteString(", until " + s.EndTime)
+		b.WriteString(" until " + s.EndTime)
 	}
 	return b.String()
 }
@@ -71,13 +75,10 @@ func (s Spec) timesOfDay(p *Pattern) string {
 		return " at " + s.TimeOfDay
 	}
 	hours, minutes := sorted(slices.Clone(p.Hours)), sorted(slices.Clone(p.Minutes))
-	start, err := parseClock(s.StartTime)
-	if err == nil {
-		z, err := loadZone(s.TimeZone)
-		if err != nil {
-			z = utc
+	if wall, ok := s.startWall(); ok {
+		if p.empty() && wall%60 != 0 {
+			return " at " + time.Unix(wall, 0).UTC().Format("15:04:05")
 		}
-		wall := start.in(z)
 		if len(hours) == 0 {
 			hours = []int{int(mod(wall, day) / 3600)}
 		}
@@ -89,6 +90,16 @@ func (s Spec) timesOfDay(p *Pattern) string {
 		minutes = []int{0}
 	}
 	return atTimes(hours, minutes)
+}
+
+// startWall is the wall time of start_time.
+func (s Spec) startWall() (wall int64, ok bool) {
+	start, err := parseClock(s.StartTime)
+	z, err2 := loadZone(s.TimeZone)
+	if err != nil || err2 != nil {
+		return 0, false
+	}
+	return start.in(z), true
 }
 
 // atTimes lists the times of a day, or, when they are many, their hours and minutes.

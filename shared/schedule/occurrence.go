@@ -2,6 +2,7 @@ package schedule
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 )
@@ -90,20 +91,19 @@ func OccurrenceID(scheduleID string, at time.Time, distinct string) string {
 	return id
 }
 
+var occurrenceID = regexp.MustCompile(`^([0-9a-z]{1,32})-([0-9]{8}T[0-9]{6}Z)(?:-([0-9a-zA-Z._-]{1,64}))?$`)
+
 // ParseOccurrenceID takes an id apart.
 func ParseOccurrenceID(id string) (scheduleID string, at time.Time, distinct string, err error) {
-	parts := strings.SplitN(id, "-", 3)
-	if len(parts) < 2 || parts[0] == "" {
-		return "", time.Time{}, "", fmt.Errorf("%q is not a run's id", id)
+	parts := occurrenceID.FindStringSubmatch(id)
+	if parts == nil {
+		return "", time.Time{}, "", fmt.Errorf("%.100q is not a run's id", id)
 	}
-	at, err = time.Parse(stampLayout, parts[1])
+	at, err = time.Parse(stampLayout, parts[2])
 	if err != nil {
 		return "", time.Time{}, "", fmt.Errorf("%q is not a run's id", id)
 	}
-	if len(parts) == 3 {
-		distinct = parts[2]
-	}
-	return parts[0], at, distinct, nil
+	return parts[1], at, parts[3], nil
 }
 
 // ScheduleID is the id of the schedule that an occurrence belongs to.

@@ -4,65 +4,71 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 )
+
+// inFlight is how many transactions of one partition a commit has under way: a disk or a network that takes its time
+// then takes it for several.
+const inFlight = 4
 
 // unit is a set of writes that belong together; several units share a transaction.
 type unit []Op
 
 // commit writes units to a partition, as many in one transaction as the limits allow. Each is written as a whole
-// or not at all, and has its own error: a unit that meets a conflict does not hold back its neighbours.
+// or not at all, and has its own error: a unit that meets a conflict does not hold back its neighbours. Units that
+// write one row are in no order.
 func (db *DB) commit(ctx context.Context, part string, units []unit) []error {
 	errs := make([]error, len(units))
-	todo := make([]int, 0, len(units))
-	for i := range units {
-		todo = append(todo, i)
+	todo := make([]int, len(units))
+	for i := range todo {
+		todo[i] = i
 	}
 	for len(todo) > 0 {
-		batch := pack(units, todo)
-		failed, err := db.apply(ctx, part, units, batch)
-		switch {
-		case err == nil:
-			todo = without(todo, batch)
-		case failed >= 0:
-			errs[failed] = err
-			todo = without(todo, []int{failed})
-		default:
-			for _, i := range batch {
-				errs[i] = err
-			}
-			todo = without(todo, batch)
+		batches := pack(units, todo)
+		left := make([][]int, len(batches))
+		var group sync.WaitGroup
+		slots := make(chan struct{}, inFlight)
+		for b, batch := range batches {
+			slots <- struct{}{}
+			group.Go(func() {
+				left[b] = db.apply(ctx, part, units, batch, errs)
+				<-slots
+			})
+		}
+		group.Wait()
+		todo = todo[:0]
+		for _, again := range left {
+			todo = append(todo, again...)
 		}
 	}
 	return errs
 }
 
-// pack chooses the units of the next transaction: in order, up to the limits, none that writes a row which an
-// earlier one writes.
-func pack(units []unit, todo []int) []int {
+// pack spreads units over transactions: in order, up to the limits, none with two units that write one row.
+func pack(units []unit, todo []int) (batches [][]int) {
 	var batch []int
 	ops, bytes, rows := 0, 0, map[string]bool{}
-next:
 	for _, i := range todo {
-		size := 0
+		size, clash := 0, false
 		for _, op := range units[i] {
-			if rows[op.Sort] {
-				continue next
-			}
 			size += len(op.Sort) + len(op.Value)
+			clash = clash || rows[op.Sort]
 		}
-		if len(batch) > 0 && (ops+len(units[i]) > MaxOps || bytes+size > MaxBatch) {
-			break
+		if len(batch) > 0 && (clash || ops+len(units[i]) > MaxOps || bytes+size > MaxBatch) {
+			batches = append(batches, batch)
+			batch, ops, bytes, rows = nil, 0, 0, map[string]bool{}
 		}
 		for _, op := range units[i] {
 			rows[op.Sort] = true
 		}
 		batch, ops, bytes = append(batch, i), ops+len(units[i]), bytes+size
 	}
-	return batch
+	return append(batches, batch)
 }
 
-// apply writes one transaction and says which unit stopped it, -1 when it was none in particular.
-func (db *DB) apply(ctx context.Context, part string, units []unit, batch []int) (failed int, err error) {
+// apply writes one transaction and enters its errors. It returns what is to be tried again: the neighbours of a unit
+// that stopped it.
+func (db *DB) apply(ctx context.Context, part string, units []unit, batch []int, errs []error) (again []int) {
 	var ops []Op
 	var owner []int
 	for _, i := range batch {
@@ -70,24 +76,19 @@ func (db *DB) apply(ctx context.Context, part string, units []unit, batch []int)
 			ops, owner = append(ops, op), append(owner, i)
 		}
 	}
-	err = db.driver.Apply(ctx, part, ops...)
+	err := db.driver.Apply(ctx, part, ops...)
 	var at *OpError
 	if errors.As(err, &at) && (errors.Is(err, ErrConflict) || errors.Is(err, ErrLimit)) {
-		return owner[at.Index], fmt.Errorf("write row %s: %w", at.Op.Sort, at.Err)
-	}
-	return -1, err
-}
-
-func without(todo, done []int) []int {
-	gone := make(map[int]bool, len(done))
-	for _, i := range done {
-		gone[i] = true
-	}
-	left := todo[:0]
-	for _, i := range todo {
-		if !gone[i] {
-			left = append(left, i)
+		errs[owner[at.Index]] = fmt.Errorf("write row %s: %w", at.Op.Sort, at.Err)
+		for _, i := range batch {
+			if i != owner[at.Index] {
+				again = append(again, i)
+			}
 		}
+		return again
 	}
-	return left
+	for _, i := range batch {
+		errs[i] = err
+	}
+	return nil
 }

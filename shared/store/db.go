@@ -83,6 +83,9 @@ func randomID() string { return strings.ToLower(rand.Text()[:11]) }
 
 // Schedule reads one schedule. The error wraps ErrNotFound when there is none of that name.
 func (db *DB) Schedule(ctx context.Context, name string) (Record, error) {
+	if !schedule.ValidName(name) {
+		return Record{}, fmt.Errorf("schedule %.100q: %w", name, ErrNotFound)
+	}
 	prefix := scheduleKey(name, "")
 	rows, err := db.driver.Scan(ctx, partition(shardOf(name)), prefix, endOf(prefix), MaxScan)
 	if err != nil {

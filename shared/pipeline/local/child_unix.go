@@ -36,27 +36,48 @@ const (
 // to be the first call in main, and in TestMain.
 //
 // The child leaves its mark, which nobody can do twice, then waits for its parent's word, and only then becomes the
-// command. So a command runs at most once, and never for a parent that was gone before the mark was there.
+// command. So a command runs at most once, and never for a parent that was gone before the mark was there; then the
+// mark is taken back, and the step can be begun anew.
 func RunChild() {
 	if os.Args[0] != childName || len(os.Args) < 4 {
 		return
 	}
 	syscall.CloseOnExec(reportFD)
 	syscall.CloseOnExec(goFD)
-	err := leaveMark(os.Args[1])
+	begin(os.Args[1], os.Args[2], os.Args[3:])
+	os.Exit(1)
+}
+
+// begin returns when the child does not become the command.
+func begin(mark, program string, argv []string) {
+	if orphaned() {
+		return
+	}
+	err := leaveMark(mark)
 	switch {
 	case errors.Is(err, fs.ErrExist):
 		say(saysTaken, "")
+		return
 	case err != nil:
 		say(saysFailed, fmt.Sprintf("its mark could not be left: %v", err))
-	default:
-		say(saysMarked, "")
-		var word [1]byte
-		if n, _ := syscall.Read(goFD, word[:]); n == 1 {
-			say(saysFailed, become(os.Args[2], os.Args[3:]))
-		}
+		return
 	}
-	os.Exit(1)
+	say(saysMarked, "")
+	var word [1]byte
+	if n, _ := syscall.Read(goFD, word[:]); n != 1 {
+		os.Remove(mark)
+		return
+	}
+	say(saysFailed, become(program, argv))
+}
+
+// orphaned reports whether the parent is gone. It may be gone in the next moment.
+func orphaned() bool {
+	syscall.SetNonblock(goFD, true)
+	defer syscall.SetNonblock(goFD, false)
+	var word [1]byte
+	n, err := syscall.Read(goFD, word[:])
+	return n == 0 && err == nil
 }
 
 func say(what byte, text string) { syscall.Write(reportFD, append([]byte{what}, text...)) }
@@ -179,9 +200,7 @@ func (c *child) converse() {
 // the cause of. What is left of the group when the first process is over may write for another grace, and is then
 // killed.
 func (c *child) await(ctx context.Context, grace time.Duration, hurry <-chan struct{}) (why error) {
-	select {
-	case <-c.exited:
-	case <-ctx.Done():
+	if !wait(c.exited, nil, ctx.Done()) && !over(c.exited) {
 		why = context.Cause(ctx)
 		signal(-c.cmd.Process.Pid, false)
 	}
@@ -192,25 +211,34 @@ func (c *child) await(ctx context.Context, grace time.Duration, hurry <-chan str
 	}
 	signal(-c.cmd.Process.Pid, true)
 	<-c.exited
+	<-c.told
 	// Who left the group may still hold the output; the last of the others' is read.
 	timer.Reset(time.Second)
 	wait(c.drained, timer.C, hurry)
 	c.closePipes()
 	<-c.drained
-	<-c.told
 	c.cmd.Wait()
 	return why
 }
 
-// wait reports whether something was over before time was.
-func wait(over <-chan struct{}, time <-chan time.Time, hurry <-chan struct{}) bool {
+// wait reports whether something was done before time was over.
+func wait(done <-chan struct{}, time <-chan time.Time, hurry <-chan struct{}) bool {
 	select {
-	case <-over:
+	case <-done:
 		return true
 	case <-time:
 	case <-hurry:
 	}
 	return false
+}
+
+func over(done <-chan struct{}) bool {
+	select {
+	case <-done:
+		return true
+	default:
+		return false
+	}
 }
 
 // signal asks a process, or a group by its negative id, to end, or kills it.

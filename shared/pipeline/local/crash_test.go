@@ -100,9 +100,8 @@ func killAt(t *testing.T, moment func(dir string) bool) {
 - {name: one, command: sh, args: [-c, 'echo $CARILLON_RUN >> ledger']}
 - {name: two, command: sh, args: [-c, 'echo $CARILLON_RUN >> second']}`)
 	cmd, said := startVictim(t, dir)
-	for deadline := time.Now().Add(patience); !moment(dir) && time.Now().Before(deadline); {
-		time.Sleep(100 * time.Microsecond)
-	}
+	// Not every moment comes: runs end while others are submitted.
+	eventually(t, "the moment", func() bool { return moment(dir) || filesBelow(t, dir+"/runs/ended/*") == victims })
 	time.Sleep(time.Duration(rand.IntN(2000)) * time.Microsecond)
 	cmd.Process.Kill()
 	var taken []string
@@ -143,7 +142,7 @@ func (g *rig) endsOnce(name string) {
 			g.t.Errorf("%s was interrupted and its steps ran %d and %d times", name, first, second)
 		}
 	default:
-		g.t.Errorf("%s is %s: %s", name, report.Status, report.Error)
+		g.t.Errorf("%s is %s: %s; its output is %q", name, report.Status, report.Error, g.output(name))
 	}
 }
 
@@ -281,40 +280,55 @@ func TestOthersWithTheSameProcessIDAreLeftAlone(t *testing.T) {
 
 // TestChildOfAGoneParentRunsNothing starts a child as a parent does that is gone before it gives its word.
 func TestChildOfAGoneParentRunsNothing(t *testing.T) {
-	dir := t.TempDir()
-	mine, theirs, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
+	for _, heard := range []int{0, 1} {
+		if left := leftByChild(t, heard); len(left) != 0 {
+			t.Errorf("the parent was gone after %d words, and the child left %v", heard, left)
+		}
 	}
-	word, nobody, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	nobody.Close()
-	touched := filepath.Join(dir, "touched")
+}
+
+// leftByChild starts a child, is gone for it after some words, and returns the files that it and its command left.
+func leftByChild(t *testing.T, words int) []os.DirEntry {
+	t.Helper()
 	self, err := ownProgram()
 	if err != nil {
 		t.Fatal(err)
 	}
+	c := &child{}
+	theirs, err := c.openPipes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
 	cmd := exec.Cmd{
-		Path: self, Args: []string{childName, filepath.Join(dir, "mark"), "/usr/bin/touch", "touch", touched},
-		ExtraFiles: []*os.File{theirs, word},
+		Path: self, Args: []string{childName, filepath.Join(dir, "mark"), "/usr/bin/touch", "touch", filepath.Join(dir, "touched")},
+		ExtraFiles: theirs[1:],
 	}
-	err = cmd.Run()
-	theirs.Close()
-	word.Close()
-	var said [16]byte
-	n, _ := mine.Read(said[:])
-	mine.Close()
-	if err == nil || string(said[:n]) != "M" {
-		t.Errorf("the child said %q and ended with %v", said[:n], err)
+	defer c.closePipes()
+	if words == 0 {
+		c.goAhead.Close()
 	}
-	if _, err := os.Stat(filepath.Join(dir, "mark")); err != nil {
-		t.Error(err)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
 	}
-	if _, err := os.Stat(touched); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("the command has run: %v", err)
+	for _, f := range theirs {
+		f.Close()
 	}
+	if words == 1 {
+		var word [1]byte
+		if _, err := c.report.Read(word[:]); err != nil || word[0] != saysMarked {
+			t.Errorf("the child said %q, %v", word, err)
+		}
+		c.goAhead.Close()
+	}
+	if err := cmd.Wait(); err == nil {
+		t.Error("the child ended well")
+	}
+	left, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return left
 }
 
 func TestQueuedRunsGoOnInOrder(t *testing.T) {

@@ -3,6 +3,7 @@ package local
 import (
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"text/template"
@@ -118,20 +119,33 @@ func (f field) fill(values map[string]string) (string, error) {
 	}
 	trees, err := parse.Parse(f.path, f.text, "", "")
 	if err != nil {
-		return "", templateError(err)
+		return "", f.wrong(err, values)
 	}
 	t := template.New(f.path).Option("missingkey=error")
 	for name, tree := range trees {
 		if t, err = t.AddParseTree(name, tree); err != nil {
-			return "", templateError(err)
+			return "", f.wrong(err, values)
 		}
 	}
 	var b filled
 	data := struct{ Parameters map[string]string }{values}
 	if err := t.ExecuteTemplate(&b, f.path, data); err != nil {
-		return "", templateError(err)
+		return "", f.wrong(err, values)
 	}
 	return b.String(), f.fits(b.Len())
+}
+
+var parameterUse = regexp.MustCompile(`\.Parameters\.([A-Za-z0-9_]+)`)
+
+// wrong says what is wrong with a template: a parameter that does not exist, most often.
+func (f field) wrong(err error, values map[string]string) error {
+	names := slices.Sorted(maps.Keys(values))
+	for _, use := range parameterUse.FindAllStringSubmatch(f.text, -1) {
+		if _, ok := values[use[1]]; !ok {
+			return fmt.Errorf("%s: there is no parameter %s (the pipeline has %s)", f.path, use[1], orNone(names))
+		}
+	}
+	return fmt.Errorf("%s (only {{ .Parameters.name }} can be filled in, here with %s)", strings.TrimPrefix(err.Error(), "template: "), orNone(names))
 }
 
 func (f field) fits(n int) error {
@@ -149,8 +163,4 @@ func (b *filled) Write(p []byte) (int, error) {
 		return 0, fmt.Errorf("it is longer than %d bytes", maxFilled)
 	}
 	return b.Builder.Write(p)
-}
-
-func templateError(err error) error {
-	return fmt.Errorf("%s", strings.TrimPrefix(err.Error(), "template: "))
 }

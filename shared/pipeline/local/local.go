@@ -3,7 +3,24 @@
 // before its command starts, and a run that was under way when Carillon ended is ended too, reported as
 // Interrupted, and never run again.
 //
-// The program that uses it calls RunChild first in main.
+// A pipeline's file, <id>.yaml, is read when it is asked for:
+//
+//	name: Train                          # optional, as is description
+//	parameters: {who: world, day: null}  # with their defaults; null: a submission has to give it
+//	steps:                               # run one after the other
+//	- name: fit
+//	  command: python3                   # in PATH, or a path
+//	  args: [fit.py, '--for={{ .Parameters.who }}']
+//	  env: {DAY: '{{ .Parameters.day }}'}
+//	  timeout: 1h30m                     # none when absent
+//	  working_dir: fitting               # below the folder of the pipelines, or absolute
+//
+// A step finds its run and the parameters in CARILLON_RUN, CARILLON_SCHEDULE, CARILLON_OCCURRENCE,
+// CARILLON_EXPERIMENT and CARILLON_PARAM_WHO, and otherwise the environment of Carillon itself, but for what begins
+// with CARILLON_. Its standard input is empty; its output and errors are kept in the order in which they came.
+// What it leaves running in its process group ends with it.
+//
+// The program that uses this package calls RunChild first in main.
 package local
 
 import (
@@ -344,7 +361,8 @@ func (t *Target) Output(ctx context.Context, kind, runID string) (io.ReadCloser,
 
 // Close ends the runs that are under way, which become Interrupted; the queued ones go on with the next Open. When
 // ctx is done before the grace is over they are killed. It returns when all is written and every goroutine is gone;
-// its error says that some processes could not be ended. Reading goes on to work, Submit does not.
+// its error says that some processes could not be ended. Reading goes on to work, Submit does not. Only the first
+// call does anything.
 func (t *Target) Close(ctx context.Context) error {
 	t.mu.Lock()
 	first := !t.closing

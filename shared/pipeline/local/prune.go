@@ -21,7 +21,7 @@ func (t *Target) Prune(ctx context.Context, before time.Time, max int) (removed 
 		if err != nil {
 			continue
 		}
-		if removed == max || !hour.Before(before) {
+		if removed >= max || !hour.Before(before) {
 			break
 		}
 		n, err := t.pruneHour(ctx, hour, before, max-removed)
@@ -41,7 +41,7 @@ func (t *Target) pruneHour(ctx context.Context, hour, before time.Time, max int)
 	}
 	whole := !hour.Add(time.Hour).After(before)
 	for _, e := range entries {
-		if removed == max {
+		if removed >= max {
 			return removed, nil
 		}
 		if err := ctx.Err(); err != nil {

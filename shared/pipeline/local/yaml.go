@@ -14,7 +14,7 @@ type entry struct {
 
 // entries returns what stands in a mapping, in order. Nothing, or a null, is an empty one.
 func (r *reader) entries(n *yaml.Node, path string) (list []entry) {
-	n = target(n)
+	n = resolve(n)
 	if isNull(n) {
 		return nil
 	}
@@ -24,7 +24,7 @@ func (r *reader) entries(n *yaml.Node, path string) (list []entry) {
 	}
 	seen := map[string]bool{}
 	for i := 0; i < len(n.Content); i += 2 {
-		key := target(n.Content[i])
+		key := resolve(n.Content[i])
 		switch {
 		case key.Kind != yaml.ScalarNode:
 			r.fail(key, path, "has a key that is not text")
@@ -32,7 +32,7 @@ func (r *reader) entries(n *yaml.Node, path string) (list []entry) {
 			r.fail(key, path, "has %s twice", key.Value)
 		default:
 			seen[key.Value] = true
-			list = append(list, entry{key.Value, key, target(n.Content[i+1])})
+			list = append(list, entry{key.Value, key, resolve(n.Content[i+1])})
 		}
 	}
 	return list
@@ -41,7 +41,7 @@ func (r *reader) entries(n *yaml.Node, path string) (list []entry) {
 // mapping returns the values of a mapping that has only the allowed fields. A null is the same as an absent one.
 func (r *reader) mapping(n *yaml.Node, path string, allowed ...string) map[string]*yaml.Node {
 	fields := map[string]*yaml.Node{}
-	if isNull(target(n)) {
+	if isNull(resolve(n)) {
 		r.fail(n, path, "is empty; it may have %s", strings.Join(allowed, ", "))
 	}
 	for _, e := range r.entries(n, path) {
@@ -55,7 +55,7 @@ func (r *reader) mapping(n *yaml.Node, path string, allowed ...string) map[strin
 }
 
 func (r *reader) list(n *yaml.Node, path string) []*yaml.Node {
-	n = target(n)
+	n = resolve(n)
 	if isNull(n) {
 		return nil
 	}
@@ -71,7 +71,7 @@ func (r *reader) text(n *yaml.Node, path string) string {
 	if n == nil {
 		return ""
 	}
-	n = target(n)
+	n = resolve(n)
 	switch {
 	case n.Kind != yaml.ScalarNode || isNull(n) || n.ShortTag() == "!!binary":
 		r.fail(n, path, "has to be text, a number, true or false")
@@ -95,8 +95,8 @@ func isNull(n *yaml.Node) bool {
 	return n == nil || n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null"
 }
 
-// target follows an alias to what it stands for.
-func target(n *yaml.Node) *yaml.Node {
+// resolve follows an alias to what it stands for.
+func resolve(n *yaml.Node) *yaml.Node {
 	for n != nil && n.Kind == yaml.AliasNode {
 		n = n.Alias
 	}
