@@ -25,9 +25,11 @@ var allowed = map[string]struct {
 	"shared/pipeline": {[]string{"shared/recur", "shared/schedule"}, false},
 	"shared/host":     {[]string{"shared/schedule"}, false},
 
-	"shared/local":          {[]string{"shared/schedule", "shared/store", "shared/queue", "shared/host", "shared/problem"}, true},
-	"shared/pipeline/local": {[]string{"shared/schedule", "shared/pipeline"}, true},
-	"shared/cli":            {[]string{"shared/recur", "shared/schedule", "shared/problem"}, true},
+	"shared/local":            {[]string{"shared/schedule", "shared/store", "shared/queue", "shared/host", "shared/problem"}, true},
+	"shared/azure":            {[]string{"shared/store", "shared/queue", "shared/host", "shared/problem"}, true},
+	"shared/pipeline/local":   {[]string{"shared/schedule", "shared/pipeline"}, true},
+	"shared/pipeline/azureml": {[]string{"shared/schedule", "shared/pipeline"}, true},
+	"shared/cli":              {[]string{"shared/recur", "shared/schedule", "shared/problem"}, true},
 
 	"functions/recurrence": {verbs, false},
 	"functions/submit":     {verbs, false},

@@ -19,7 +19,7 @@ var version = "dev"
 func main() {
 	pipelines.RunChild() // does not return in a process that is to become a step of a local run
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	root := cli.Root(version, serveCommand())
+	root := cli.Root(version, serveCommand(), backupCommand())
 	root.SetContext(ctx)
 	code := cli.Main(root, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
@@ -61,5 +61,43 @@ can reach.`,
 	command.Flags().StringVar(&data, "data", "", "the folder for state, pipelines and runs (default carillon-data)")
 	command.Flags().StringVar(&address, "listen", "", "where to answer HTTP (default 127.0.0.1:7071)")
 	command.Flags().BoolVar(&example, "example", false, "add an example pipeline and schedule")
+	return command
+}
+
+func backupCommand() *cobra.Command {
+	var file string
+	command := &cobra.Command{
+		Use:   "backup -f FILE",
+		Short: "Copy the state of a Carillon on a plain machine while it runs",
+		Long: `Copy the state of a Carillon on a plain machine to a file, consistent, while it runs. Takes a key with the right to
+author, where keys are needed. To restore, put the file at DATA/state/carillon.db while Carillon is stopped.
+Pipelines and the output of runs are files below DATA: copy them as they are.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			part := file + ".part"
+			out, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+			if err != nil {
+				return err
+			}
+			err = cli.Download(cmd, "/api/backup", out)
+			if err == nil {
+				err = out.Sync()
+			}
+			if closed := out.Close(); err == nil {
+				err = closed
+			}
+			if err != nil {
+				os.Remove(part)
+				return err
+			}
+			if err := os.Rename(part, file); err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "The state is in %s\n", file)
+			return nil
+		},
+	}
+	command.Flags().StringVarP(&file, "file", "f", "", "the file to write")
+	command.MarkFlagRequired("file")
 	return command
 }

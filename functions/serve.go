@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"carillon/functions/api"
@@ -59,7 +60,10 @@ func serve(ctx context.Context, c config, example bool, ready func(url string)) 
 			return err
 		}
 	}
-	go prune(ctx, target, c.retention, log)
+	ctx, stop := context.WithCancel(ctx)
+	var pruning sync.WaitGroup
+	defer func() { stop(); pruning.Wait() }()
+	pruning.Go(func() { prune(ctx, target, c.retention, log) })
 	served := &local.Host{
 		Functions: functions(db, map[string]pipeline.Target{"local": target}, submits, follows, c.retention, log),
 		Submit:    submits, Follow: follows, Backup: state.Backup, Keys: c.keys(), Log: log,

@@ -144,8 +144,10 @@ func known(err error) error {
 		return p
 	case errors.As(err, &fields):
 		return invalid(fields)
-	case errors.Is(err, store.ErrNotFound), errors.Is(err, pipeline.ErrNotFound):
-		return problem.Newf(problem.NotFound, "%s", strings.TrimSuffix(err.Error(), ": "+store.ErrNotFound.Error())+" does not exist")
+	case errors.Is(err, store.ErrNotFound):
+		return problem.Newf(problem.NotFound, "there is no %s", strings.TrimSuffix(err.Error(), ": "+store.ErrNotFound.Error()))
+	case errors.Is(err, pipeline.ErrNotFound):
+		return problem.Newf(problem.NotFound, "the far side knows nothing of it: %v", err)
 	case errors.Is(err, store.ErrExists):
 		return problem.Newf(problem.Exists, "%v", err)
 	case errors.Is(err, store.ErrConflict), errors.Is(err, context.DeadlineExceeded):

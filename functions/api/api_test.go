@@ -110,6 +110,11 @@ func TestScheduleFromCreationToDeletion(t *testing.T) {
 		t.Errorf("a change that changes nothing makes revision %v", same.json["revision"])
 	}
 
+	back := s.want(200, s.call("PATCH", "/api/schedules/s", s.call("GET", "/api/schedules/s", "").text))
+	if back.json["revision"] != same.json["revision"] {
+		t.Errorf("sent back as it was got: %s", back.text)
+	}
+
 	s.now = s.now.Add(time.Minute)
 	off := s.want(200, s.call("POST", "/api/schedules/s/disable", `{"note": "data feed is down"}`))
 	note, _ := off.json["status_note"].(map[string]any)

@@ -53,6 +53,30 @@ func merge(target, patch any) any {
 	return result
 }
 
+// kept are the fields of a schedule that Carillon keeps itself: what was got can be sent back.
+var kept = []string{
+	"id", "revision", "created", "updated", "updated_by", "status_note", "when", "next", "next_five", "last_run", "running", "notices",
+}
+
+// withoutKept leaves them out of a document; one that is no object is returned as it is.
+func withoutKept(data []byte) []byte {
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(data, &fields) != nil || fields == nil {
+		return data
+	}
+	found := false
+	for _, name := range kept {
+		_, has := fields[name]
+		found = found || has
+		delete(fields, name)
+	}
+	if !found {
+		return data
+	}
+	left, _ := json.Marshal(fields) // of what was JSON
+	return left
+}
+
 func numbers(data []byte, into any) error {
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.UseNumber()

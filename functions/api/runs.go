@@ -224,7 +224,7 @@ func (f *Function) ask(r *http.Request, s schedule.Schedule, o schedule.Occurren
 			return answer{}, err
 		}
 		first, err := f.DB.Occurrence(r.Context(), id)
-		return answer{status: http.StatusAccepted, body: viewRun(first.Value)}, err
+		return runAnswer(first.Value), err
 	}
 	if err != nil {
 		return answer{}, err
@@ -233,6 +233,9 @@ func (f *Function) ask(r *http.Request, s schedule.Schedule, o schedule.Occurren
 		f.Log.WarnContext(r.Context(), "a message was not sent; the clock will send it", "run", o.ID, "error", err)
 	}
 	f.Log.InfoContext(r.Context(), "run asked for", "run", o.ID, "schedule", s.Name, "by", o.By)
-	header := http.Header{"Location": {"/api/runs/" + o.ID}}
-	return answer{status: http.StatusAccepted, header: header, body: viewRun(o)}, nil
+	return runAnswer(o), nil
+}
+
+func runAnswer(o schedule.Occurrence) answer {
+	return answer{status: http.StatusAccepted, header: http.Header{"Location": {"/api/runs/" + o.ID}}, body: viewRun(o)}
 }

@@ -163,7 +163,7 @@ func (f *Function) createSchedule(r *http.Request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	d, errs := f.check(r.Context(), data)
+	d, errs := f.check(r.Context(), withoutKept(data))
 	if len(errs) > 0 {
 		return answer{}, errs
 	}
@@ -221,7 +221,7 @@ func (f *Function) updateSchedule(r *http.Request) (answer, error) {
 	}
 	name := r.PathValue("name")
 	return f.edit(r, name, "", func(old schedule.Schedule) (schedule.Definition, error) {
-		merged, err := mergePatch(old.Definition, patch)
+		merged, err := mergePatch(old.Definition, withoutKept(patch))
 		if err != nil {
 			return schedule.Definition{}, err
 		}

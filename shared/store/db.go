@@ -144,8 +144,11 @@ func (db *DB) Occurrence(ctx context.Context, id string) (Stored[schedule.Occurr
 		return o, err
 	}
 	row, err := db.driver.Get(ctx, partition(shard), key)
+	if errors.Is(err, ErrNotFound) {
+		return o, fmt.Errorf("run %s: %w", id, ErrNotFound)
+	}
 	if err != nil {
-		return o, fmt.Errorf("read occurrence %s: %w", id, err)
+		return o, fmt.Errorf("read run %s: %w", id, err)
 	}
 	return o, load(row, &o)
 }

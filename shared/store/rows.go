@@ -49,7 +49,7 @@ func partition(shard int) string { return "shard" + strconv.Itoa(shard) }
 // A schedule's id begins with the digit of its shard, so that an occurrence's id tells where its rows are.
 func shardOfID(id string) (int, error) {
 	if id == "" || id[0] < '0' || id[0] >= '0'+Shards {
-		return 0, fmt.Errorf("%q is not an id of this store: %w", id, ErrNotFound)
+		return 0, fmt.Errorf("run %.100q: %w", id, ErrNotFound)
 	}
 	return int(id[0] - '0'), nil
 }
@@ -73,7 +73,7 @@ func dueWakeKey(d schedule.Due) string {
 func occurrenceKey(id string) (string, error) {
 	schedule, at, distinct, err := schedule.ParseOccurrenceID(id)
 	if err != nil {
-		return "", fmt.Errorf("%w: %w", err, ErrNotFound)
+		return "", fmt.Errorf("run %.100q: %w", id, ErrNotFound)
 	}
 	if distinct == "" {
 		distinct = "0"

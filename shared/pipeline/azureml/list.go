@@ -1,0 +1,135 @@
+package azureml
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"carillon/shared/pipeline"
+	"carillon/shared/schedule"
+)
+
+// entity is a published pipeline or an endpoint. The names of its parts are inferred; that of Parameters is not
+// established, and without it the parameters are not known.
+type entity struct {
+	ID                string
+	Name              string
+	Description       string
+	EntityStatus      entityStatus
+	Parameters        words
+	DefaultPipelineID string // of an endpoint
+}
+
+func (t *v1) pipeline(e entity) pipeline.Pipeline {
+	p := pipeline.Pipeline{
+		Ref: schedule.PipelineRef{Kind: t.kind, ID: e.ID}, Name: e.Name, Description: e.Description, Parameters: e.Parameters,
+	}
+	if p.Name == "" {
+		p.Name = e.ID
+	}
+	if strings.EqualFold(string(e.EntityStatus), string(disabled)) {
+		p.Problem = "it is disabled in the workspace"
+	}
+	return p
+}
+
+// List reads the whole list each time, as the service knows no pages of it, and keeps what fits on the page.
+func (t *v1) List(ctx context.Context, after string, max int) ([]pipeline.Pipeline, error) {
+	var page []pipeline.Pipeline
+	err := t.each(ctx, func(e entity) {
+		if e.ID <= after {
+			return
+		}
+		at, _ := slices.BinarySearchFunc(page, e.ID, func(p pipeline.Pipeline, id string) int { return strings.Compare(p.Ref.ID, id) })
+		if at < max {
+			page = slices.Insert(page, at, t.pipeline(e))
+			page = page[:min(len(page), max)]
+		}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("pipelines of kind %s: %w", t.kind, err)
+	}
+	return page, nil
+}
+
+// Get returns one pipeline. The route of a single endpoint is not established: it is looked for in the list. Its
+// parameters are those of the pipeline that it runs by default.
+func (t *v1) Get(ctx context.Context, ref schedule.PipelineRef) (pipeline.Pipeline, error) {
+	if err := ctx.Err(); err != nil {
+		return pipeline.Pipeline{}, err
+	}
+	if ref.Kind != t.kind || !id.MatchString(ref.ID) {
+		return pipeline.Pipeline{}, fmt.Errorf("pipeline %s: %w", ref, pipeline.ErrNotFound)
+	}
+	get := t.published
+	if t.kind == PipelineEndpoint {
+		get = t.endpoint
+	}
+	e, err := get(ctx, ref.ID)
+	if answered(err, http.StatusNotFound) {
+		err = fmt.Errorf("%w: %w", pipeline.ErrNotFound, err)
+	}
+	if err != nil {
+		return pipeline.Pipeline{}, fmt.Errorf("pipeline %s: %w", ref, err)
+	}
+	return t.pipeline(e), nil
+}
+
+func (t *v1) published(ctx context.Context, pipelineID string) (e entity, err error) {
+	err = t.w.v1.do(ctx, http.MethodGet, t.w.pipelines("/Pipelines/"+url.PathEscape(pipelineID)), nil, &e)
+	if err == nil && !strings.EqualFold(e.ID, pipelineID) {
+		err = fmt.Errorf("the workspace answered with pipeline %q", tidy(e.ID))
+	}
+	return e, err
+}
+
+func (t *v1) endpoint(ctx context.Context, endpointID string) (found entity, err error) {
+	err = t.each(ctx, func(e entity) {
+		if e.ID == endpointID {
+			found = e
+		}
+	})
+	if err == nil && found.ID == "" {
+		err = pipeline.ErrNotFound
+	}
+	if err != nil || found.Parameters != nil || !id.MatchString(found.DefaultPipelineID) {
+		return found, err
+	}
+	// An endpoint whose pipeline cannot be read is described without parameters.
+	if behind, err := t.published(ctx, found.DefaultPipelineID); err == nil {
+		found.Parameters = maps.Clone(behind.Parameters)
+	}
+	return found, nil
+}
+
+var errNotAList = errors.New("it is not a list")
+
+// each shows every pipeline of the kind, those that are not active too.
+func (t *v1) each(ctx context.Context, visit func(entity)) error {
+	return t.w.v1.stream(ctx, http.MethodGet, t.w.pipelines(t.list+"?activeOnly=false"), nil, func(body io.Reader) error {
+		in := json.NewDecoder(io.LimitReader(body, maxListing))
+		if open, err := in.Token(); err != nil {
+			return err
+		} else if open != json.Delim('[') {
+			return errNotAList
+		}
+		for in.More() {
+			var e entity
+			if err := in.Decode(&e); err != nil {
+				return err
+			}
+			if id.MatchString(e.ID) {
+				visit(e)
+			}
+		}
+		_, err := in.Token() // the closing bracket: without it the list is not whole
+		return err
+	})
+}

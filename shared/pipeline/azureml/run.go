@@ -1,0 +1,110 @@
+package azureml
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+
+	"carillon/shared/pipeline"
+	"carillon/shared/schedule"
+)
+
+// runDetails is what the run history says of a run.
+type runDetails struct {
+	Status       runStatus
+	StartTimeUTC instant
+	EndTimeUTC   instant
+	Error        *errorBody
+}
+
+func unknownRun(runID string) error { return fmt.Errorf("run %s: %w", runID, pipeline.ErrNotFound) }
+
+// Status asks the run history, and for a run that it does not have (yet) the service that made the run.
+func (t *v1) Status(ctx context.Context, kind, runID string) (pipeline.Report, error) {
+	if err := ctx.Err(); err != nil {
+		return pipeline.Report{}, err
+	}
+	if kind != t.kind || !id.MatchString(runID) {
+		return pipeline.Report{}, unknownRun(runID)
+	}
+	var d runDetails
+	err := t.w.v1.do(ctx, http.MethodGet, t.w.history("/runs/"+runID+"/details"), nil, &d)
+	if answered(err, http.StatusNotFound) {
+		return t.unrecorded(ctx, runID)
+	}
+	if err != nil {
+		return pipeline.Report{}, fmt.Errorf("run %s: %w", runID, err)
+	}
+	return t.w.report(runID, d), nil
+}
+
+// unrecorded reports on a run that the history does not know. How soon after its submission the history has a run is
+// not established; a run is lost only when the pipeline service does not know it either.
+func (t *v1) unrecorded(ctx context.Context, runID string) (pipeline.Report, error) {
+	var r struct {
+		Status struct {
+			StatusCode   runStatus
+			StatusDetail string
+			EndTime      instant
+		}
+	}
+	err := t.w.v1.do(ctx, http.MethodGet, t.w.pipelines("/PipelineRuns/"+runID), nil, &r)
+	if answered(err, http.StatusNotFound) {
+		return pipeline.Report{}, unknownRun(runID)
+	}
+	if err != nil {
+		return pipeline.Report{}, fmt.Errorf("run %s: %w", runID, err)
+	}
+	d := runDetails{Status: r.Status.StatusCode, EndTimeUTC: r.Status.EndTime, Error: new(errorBody)}
+	d.Error.Error.Message = r.Status.StatusDetail
+	return t.w.report(runID, d), nil
+}
+
+func (w *Workspace) report(runID string, d runDetails) pipeline.Report {
+	status, known := d.Status.status()
+	report := pipeline.Report{Status: status, Started: d.StartTimeUTC.Time, Link: w.link(runID)}
+	if status.Final() {
+		report.Ended = d.EndTimeUTC.Time
+	}
+	if !known {
+		report.Error = fmt.Sprintf("the workspace says %q of this run, which Carillon does not know and takes for running", tidy(string(d.Status)))
+	}
+	if status == schedule.Failed {
+		if report.Error = "the workspace gives no reason; the studio may"; d.Error != nil && d.Error.text() != "" {
+			report.Error = d.Error.text()
+		}
+	}
+	return report
+}
+
+// link is where people look at a run. The address needs no region.
+func (w *Workspace) link(runID string) string {
+	if w.studio == "" {
+		return ""
+	}
+	return w.studio + "/runs/" + url.PathEscape(runID) + "?wsid=" + w.wsid
+}
+
+// Cancel asks for the run's end. How the service refuses that for a run that has ended is not established: after any
+// refusal the run itself is asked.
+func (t *v1) Cancel(ctx context.Context, kind, runID string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if kind != t.kind || !id.MatchString(runID) {
+		return unknownRun(runID)
+	}
+	err := t.w.v1.do(ctx, http.MethodDelete, t.w.pipelines("/PipelineRuns/"+runID+"/Execution"), nil, nil)
+	if err == nil {
+		return nil
+	}
+	if answered(err, refusals...) || answered(err, http.StatusConflict, http.StatusPreconditionFailed) {
+		report, statusErr := t.Status(ctx, kind, runID)
+		if errors.Is(statusErr, pipeline.ErrNotFound) || statusErr == nil && report.Status.Final() {
+			return statusErr
+		}
+	}
+	return fmt.Errorf("run %s could not be cancelled: %w", runID, err)
+}

@@ -1,0 +1,166 @@
+package azureml
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"sync/atomic"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
+)
+
+const (
+	// answerWithin is how long one request may take, below what a submission has as a whole.
+	answerWithin = 90 * time.Second
+
+	maxAnswer  = 4 << 20   // bytes of one thing's description
+	maxListing = 256 << 20 // bytes of a list, which is never held whole
+)
+
+// service is one host, and the tokens that it takes. It sends each request once: whoever calls a Target retries.
+type service struct {
+	base     string // scheme and host
+	pipeline runtime.Pipeline
+}
+
+func newService(base *url.URL, scope string, credential azcore.TokenCredential, transport http.RoundTripper) service {
+	client := &http.Client{
+		Transport:     fence{base.Scheme, base.Host, transport},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	if transport == nil {
+		client.Transport = fence{base.Scheme, base.Host, newTransport()}
+	}
+	bearer := runtime.NewBearerTokenPolicy(tokens{credential}, []string{scope}, &policy.BearerTokenOptions{
+		InsecureAllowCredentialWithHTTP: loopback(base.Hostname()),
+	})
+	return service{
+		base: base.Scheme + "://" + base.Host,
+		pipeline: runtime.NewPipeline("carillon", "v1", runtime.PipelineOptions{
+			PerRetry: []policy.Policy{bearer, policyFunc(watch)},
+		}, &policy.ClientOptions{
+			Transport: client,
+			Retry:     policy.RetryOptions{MaxRetries: -1},
+		}),
+	}
+}
+
+// newTransport finds out about connections that are dead, and keeps as many as submissions go out at once.
+func newTransport() http.RoundTripper {
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.MaxIdleConnsPerHost = 16
+	t.HTTP2 = &http.HTTP2Config{SendPingTimeout: 10 * time.Second, PingTimeout: 5 * time.Second}
+	return t
+}
+
+// fence lets requests to one host through.
+type fence struct {
+	scheme, host string
+	next         http.RoundTripper
+}
+
+func (f fence) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL.Scheme != f.scheme || r.URL.Host != f.host {
+		return nil, fmt.Errorf("%s is not a host of the workspace, and is not called", r.URL.Host)
+	}
+	return f.next.RoundTrip(r)
+}
+
+// tokens marks the errors of a credential.
+type tokens struct{ azcore.TokenCredential }
+
+func (t tokens) GetToken(ctx context.Context, o policy.TokenRequestOptions) (azcore.AccessToken, error) {
+	token, err := t.TokenCredential.GetToken(ctx, o)
+	if err != nil {
+		err = fmt.Errorf("no token for the workspace could be had: %w", err)
+	}
+	return token, err
+}
+
+type policyFunc func(*policy.Request) (*http.Response, error)
+
+func (f policyFunc) Do(r *policy.Request) (*http.Response, error) { return f(r) }
+
+// sentKey is the key of a *atomic.Bool in a request's context: whether the service may have seen the request.
+type sentKey struct{}
+
+// watch stands behind the policy that gets tokens, so that it sees the request itself only. A request counts as
+// sent from the moment it is given a connection. The transport asks for another one only if nothing was written,
+// or the service said that it did not look at it.
+func watch(r *policy.Request) (*http.Response, error) {
+	ctx := r.Raw().Context()
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	sent := ctx.Value(sentKey{}).(*atomic.Bool)
+	sent.Store(true)
+	resp, err := r.WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GetConn: func(string) { sent.Store(false) },
+		GotConn: func(httptrace.GotConnInfo) { sent.Store(true) },
+	})).Next()
+	if err == nil && resp.StatusCode == http.StatusUnauthorized {
+		sent.Store(false) // the bearer policy may answer a challenge, and fail there
+	}
+	return resp, err
+}
+
+// do sends one request, with in as its JSON body unless it is nil, and reads the answer into out unless that is
+// nil. A failed one is a *failure.
+func (s service) do(ctx context.Context, method, path string, in, out any) error {
+	return s.stream(ctx, method, path, in, func(body io.Reader) error {
+		if out == nil {
+			return nil
+		}
+		return json.NewDecoder(io.LimitReader(body, maxAnswer)).Decode(out)
+	})
+}
+
+// stream is do with a function that reads the answer.
+func (s service) stream(ctx context.Context, method, path string, in any, read func(io.Reader) error) error {
+	if err := ctx.Err(); err != nil {
+		return &failure{err: err}
+	}
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	var sent atomic.Bool
+	r, err := runtime.NewRequest(context.WithValue(ctx, sentKey{}, &sent), method, s.base+path)
+	if err == nil && in != nil {
+		err = runtime.MarshalAsJSON(r, in)
+	}
+	if err != nil {
+		return &failure{err: err}
+	}
+	r.Raw().Header.Set("Accept", "application/json")
+	runtime.SkipBodyDownload(r)
+	resp, err := s.pipeline.Do(r)
+	if resp != nil {
+		defer resp.Body.Close()
+	}
+	switch {
+	case err != nil:
+		return &failure{sent: sent.Load(), err: unwrapURL(err)}
+	case resp.StatusCode < 200 || resp.StatusCode > 299:
+		return readFailure(resp, time.Now())
+	}
+	if err := read(resp.Body); err != nil {
+		return &failure{sent: true, err: fmt.Errorf("the answer cannot be read: %w", err)}
+	}
+	return nil
+}
+
+// unwrapURL leaves the address out of an error: it is long, and the same for every request.
+func unwrapURL(err error) error {
+	var u *url.Error
+	if errors.As(err, &u) {
+		return u.Err
+	}
+	return err
+}

@@ -1,0 +1,152 @@
+package azureml
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+
+	"carillon/shared/pipeline"
+)
+
+// v1 is a pipeline.Target for one of the kinds of v1, which differ in two routes.
+type v1 struct {
+	w      *Workspace
+	kind   string
+	submit string // the route of a submission, up to the pipeline's id
+	list   string // the route of the list
+}
+
+var _ pipeline.Target = (*v1)(nil)
+
+func (w *Workspace) pipelines(route string) string { return "/pipelines/v1.0" + w.scope + route }
+func (w *Workspace) history(route string) string   { return "/history/v1.0" + w.scope + route }
+
+// id is what may name a pipeline or a run in a path: GUIDs, in fact.
+var id = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,255}$`)
+
+// request is the body of a submission. Parameter values travel as texts, whatever the pipeline makes of them.
+type request struct {
+	ExperimentName           string
+	Description              string
+	Tags                     map[string]string
+	RunSource                string
+	ParameterAssignments     map[string]string
+	ContinueRunOnStepFailure bool
+}
+
+// Submit starts a run or, for a submission that is made Again, finds the one that an earlier try has made.
+func (t *v1) Submit(ctx context.Context, s pipeline.Submission) (string, error) {
+	if err := ctx.Err(); err != nil {
+		return "", &pipeline.Error{Outcome: pipeline.NotDone, Err: err}
+	}
+	if err := t.admissible(s); err != nil {
+		return "", err
+	}
+	if s.Again {
+		return t.find(ctx, s)
+	}
+	var made struct{ ID string }
+	err := t.w.v1.do(ctx, http.MethodPost, t.w.pipelines(t.submit+url.PathEscape(s.Pipeline.ID)), newRequest(s), &made)
+	if err == nil && !id.MatchString(made.ID) {
+		err = &failure{sent: true, err: fmt.Errorf("it was accepted without a usable id, %q", made.ID)}
+	}
+	if err != nil {
+		return "", notSubmitted(s, err)
+	}
+	return made.ID, nil
+}
+
+func newRequest(s pipeline.Submission) request {
+	r := request{
+		ExperimentName: s.Experiment,
+		Description:    fmt.Sprintf("Started by Carillon for schedule %s", s.Schedule),
+		Tags:           map[string]string{OccurrenceTag: s.Occurrence, "carillon_schedule": s.Schedule},
+		RunSource:      "SDK", ParameterAssignments: s.Parameters,
+		ContinueRunOnStepFailure: s.ContinueOnStepFailure,
+	}
+	if r.ParameterAssignments == nil {
+		r.ParameterAssignments = map[string]string{}
+	}
+	return r
+}
+
+// tagValue is what can stand in a query as it is.
+var tagValue = regexp.MustCompile(`^[A-Za-z0-9_-]{1,200}$`)
+
+// admissible refuses what could not be sent, or not be found again.
+func (t *v1) admissible(s pipeline.Submission) error {
+	switch {
+	case s.Pipeline.Kind != t.kind || !id.MatchString(s.Pipeline.ID):
+		return pipeline.Refusef("pipeline %s: %w", s.Pipeline, pipeline.ErrNotFound)
+	case strings.Trim(s.Experiment, ".") == "":
+		return pipeline.Refusef("%q cannot name an experiment", s.Experiment)
+	case !tagValue.MatchString(s.Occurrence):
+		return pipeline.Refusef("%q cannot be a run's tag: it takes 1 to 200 letters, digits, _ or -", s.Occurrence)
+	}
+	return nil
+}
+
+// query asks the run history. The filter's form is that of Microsoft's own client: values without quotes.
+type query struct {
+	Filter string `json:"filter"`
+	Top    int    `json:"top"`
+}
+
+// historyRun is a run in the history. Tags may be missing in a list: whether they are is not established.
+type historyRun struct {
+	RunID       string
+	ParentRunID string
+	Tags        words
+}
+
+// mostSuspects is how many runs without tags, among those that the filter let through, are looked at one by one.
+const mostSuspects = 10
+
+// find returns the run that bears the occurrence's tag. Its errors start nothing: NotDone when the question could
+// not be put and may be put again, else Unknown.
+func (t *v1) find(ctx context.Context, s pipeline.Submission) (string, error) {
+	q := query{Filter: fmt.Sprintf("(Tags/%s eq %s) and (ParentRunId eq null)", OccurrenceTag, s.Occurrence), Top: mostSuspects}
+	var found struct{ Value []historyRun }
+	err := t.w.v1.do(ctx, http.MethodPost, t.w.history("/experiments/"+url.PathEscape(s.Experiment)+"/runs:query"), q, &found)
+	for _, r := range found.Value {
+		if err != nil || !id.MatchString(r.RunID) || r.ParentRunID != "" {
+			continue
+		}
+		if r.Tags == nil {
+			r.Tags, err = t.tags(ctx, r.RunID)
+		}
+		if r.Tags[OccurrenceTag] == s.Occurrence {
+			return r.RunID, nil
+		}
+	}
+	if err == nil {
+		err = errors.New("the workspace shows no such run, which does not prove that there is none")
+	}
+	return "", notFound(s, err)
+}
+
+// tags asks the history for one run's tags; none when it does not know the run.
+func (t *v1) tags(ctx context.Context, runID string) (words, error) {
+	var r historyRun
+	err := t.w.v1.do(ctx, http.MethodGet, t.w.history("/runs/"+runID+"/details"), nil, &r)
+	if answered(err, http.StatusNotFound) {
+		return nil, nil
+	}
+	return r.Tags, err
+}
+
+func notFound(s pipeline.Submission, err error) error {
+	e := &pipeline.Error{Outcome: pipeline.NotDone, Err: fmt.Errorf("an earlier try may have started a run of pipeline %s, and it could not be looked for: %w", s.Pipeline, err)}
+	var f *failure
+	if errors.As(err, &f) && !answered(err, refusals...) {
+		e.RetryAfter = f.retryAfter
+		return e
+	}
+	e.Outcome = pipeline.Unknown
+	e.Err = fmt.Errorf("an earlier try may have started a run of pipeline %s: %w; %s", s.Pipeline, err, whereToLook(s))
+	return e
+}
