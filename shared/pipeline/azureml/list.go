@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -79,7 +78,9 @@ func (t *v1) Get(ctx context.Context, ref schedule.PipelineRef) (pipeline.Pipeli
 	if err != nil {
 		return pipeline.Pipeline{}, fmt.Errorf("pipeline %s: %w", ref, err)
 	}
-	return t.pipeline(e), nil
+	p := t.pipeline(e)
+	p.Ref = ref // ids are compared in any letter case
+	return p, nil
 }
 
 func (t *v1) published(ctx context.Context, pipelineID string) (e entity, err error) {
@@ -92,7 +93,7 @@ func (t *v1) published(ctx context.Context, pipelineID string) (e entity, err er
 
 func (t *v1) endpoint(ctx context.Context, endpointID string) (found entity, err error) {
 	err = t.each(ctx, func(e entity) {
-		if e.ID == endpointID {
+		if strings.EqualFold(e.ID, endpointID) {
 			found = e
 		}
 	})
@@ -104,7 +105,7 @@ func (t *v1) endpoint(ctx context.Context, endpointID string) (found entity, err
 	}
 	// An endpoint whose pipeline cannot be read is described without parameters.
 	if behind, err := t.published(ctx, found.DefaultPipelineID); err == nil {
-		found.Parameters = maps.Clone(behind.Parameters)
+		found.Parameters = behind.Parameters
 	}
 	return found, nil
 }

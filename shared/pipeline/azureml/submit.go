@@ -112,31 +112,34 @@ func (t *v1) find(ctx context.Context, s pipeline.Submission) (string, error) {
 	q := query{Filter: fmt.Sprintf("(Tags/%s eq %s) and (ParentRunId eq null)", OccurrenceTag, s.Occurrence), Top: mostSuspects}
 	var found struct{ Value []historyRun }
 	err := t.w.v1.do(ctx, http.MethodPost, t.w.history("/experiments/"+url.PathEscape(s.Experiment)+"/runs:query"), q, &found)
-	for _, r := range found.Value {
-		if err != nil || !id.MatchString(r.RunID) || r.ParentRunID != "" {
+	if err != nil {
+		return "", notFound(s, err)
+	}
+	err = errors.New("the workspace shows no such run, which does not prove that there is none")
+	for _, r := range found.Value[:min(len(found.Value), mostSuspects)] {
+		if !id.MatchString(r.RunID) || r.ParentRunID != "" {
 			continue
 		}
-		if r.Tags == nil {
-			r.Tags, err = t.tags(ctx, r.RunID)
-		}
-		if r.Tags[OccurrenceTag] == s.Occurrence {
+		bears, failed := t.bears(ctx, r, s.Occurrence)
+		if bears {
 			return r.RunID, nil
 		}
-	}
-	if err == nil {
-		err = errors.New("the workspace shows no such run, which does not prove that there is none")
+		if failed != nil {
+			err = failed
+		}
 	}
 	return "", notFound(s, err)
 }
 
-// tags asks the history for one run's tags; none when it does not know the run.
-func (t *v1) tags(ctx context.Context, runID string) (words, error) {
-	var r historyRun
-	err := t.w.v1.do(ctx, http.MethodGet, t.w.history("/runs/"+runID+"/details"), nil, &r)
-	if answered(err, http.StatusNotFound) {
-		return nil, nil
+// bears reports whether a run has the occurrence's tag. One that came without tags is asked for them.
+func (t *v1) bears(ctx context.Context, r historyRun, occurrence string) (bool, error) {
+	if len(r.Tags) == 0 {
+		err := t.w.v1.do(ctx, http.MethodGet, t.w.history("/runs/"+r.RunID+"/details"), nil, &r)
+		if err != nil && !answered(err, http.StatusNotFound) {
+			return false, err
+		}
 	}
-	return r.Tags, err
+	return r.Tags[OccurrenceTag] == occurrence, nil
 }
 
 func notFound(s pipeline.Submission, err error) error {
