@@ -67,8 +67,8 @@ func onlyIfNotDone(ctx context.Context) context.Context {
 
 // passing reports whether a request that may be done twice is worth another try.
 func passing(resp *http.Response, err error) bool {
-	return err != nil || notDone(resp, nil) || slices.Contains([]int{
-		http.StatusRequestTimeout, http.StatusInternalServerError, http.StatusBadGateway,
+	return err != nil || slices.Contains([]int{
+		http.StatusRequestTimeout, http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusBadGateway,
 		http.StatusServiceUnavailable, http.StatusGatewayTimeout,
 	}, resp.StatusCode)
 }
@@ -80,10 +80,10 @@ func notDone(resp *http.Response, err error) bool {
 	if errors.As(err, &dial) && dial.Op == "dial" {
 		return true
 	}
-	a := answerOf(err)
-	if err == nil {
-		a = answerOf(runtime.NewResponseError(resp))
+	if err == nil && resp.StatusCode >= 400 {
+		err = runtime.NewResponseError(resp)
 	}
+	a := answerOf(err)
 	return a.status == http.StatusTooManyRequests || a.status == http.StatusServiceUnavailable && a.code == "ServerBusy"
 }
 

@@ -34,14 +34,14 @@ type Span struct {
 // every second.
 func DecodeCalendar(data []byte) (Calendar, FieldErrors) {
 	var errs FieldErrors
-	o, ok := readObject("", data, &errs)
+	o, ok := ReadObject("", data, &errs)
 	if !ok {
 		return Calendar{}, errs
 	}
-	c := Calendar{TimeZone: o.text("time_zone")}
+	c := Calendar{TimeZone: o.Text("time_zone")}
 	z, err := loadZone(c.TimeZone)
 	if err != nil {
-		o.fail("time_zone", "%v", err)
+		o.Fail("time_zone", "%v", err)
 		z = utc
 	}
 	c.Dates = o.dates()
@@ -54,20 +54,20 @@ func DecodeCalendar(data []byte) (Calendar, FieldErrors) {
 	for _, m := range o.list("recurrences") {
 		c.Recurrences = append(c.Recurrences, o.days(m))
 	}
-	o.strangers([]string{"time_zone", "dates", "date_ranges", "spans", "recurrences"})
+	o.Strangers([]string{"time_zone", "dates", "date_ranges", "spans", "recurrences"})
 	if len(errs) == 0 && len(c.Dates)+len(c.DateRanges)+len(c.Spans)+len(c.Recurrences) == 0 {
-		o.fail("dates", "the calendar is empty: give dates, date_ranges, spans or recurrences")
+		o.Fail("dates", "the calendar is empty: give dates, date_ranges, spans or recurrences")
 	}
 	return c, errs
 }
 
 const badDate = "%q is no date: write it as 2026-01-31"
 
-func (o *object) dates() []string {
+func (o *Object) dates() []string {
 	dates := o.texts("dates", "2026-01-31")
 	for i, d := range dates {
 		if !isDate(d) {
-			o.fail(fmt.Sprintf("dates[%d]", i), badDate, shorten(d))
+			o.Fail(fmt.Sprintf("dates[%d]", i), badDate, shorten(d))
 		}
 	}
 	slices.Sort(dates)
@@ -79,49 +79,49 @@ func isDate(s string) bool {
 	return ok && len(s) == len("2026-01-31")
 }
 
-func (o *object) dateRange(m member) DateRange {
-	inner, ok := readObject(o.path+m.name, m.value, o.errs)
+func (o *Object) dateRange(m member) DateRange {
+	inner, ok := ReadObject(o.path+m.name, m.value, o.errs)
 	if !ok {
 		return DateRange{}
 	}
-	r := DateRange{inner.text("first"), inner.text("last")}
-	inner.strangers([]string{"first", "last"})
+	r := DateRange{inner.Text("first"), inner.Text("last")}
+	inner.Strangers([]string{"first", "last"})
 	before := len(*o.errs)
 	if !isDate(r.First) {
-		inner.fail("first", badDate, shorten(r.First))
+		inner.Fail("first", badDate, shorten(r.First))
 	}
 	if !isDate(r.Last) {
-		inner.fail("last", badDate, shorten(r.Last))
+		inner.Fail("last", badDate, shorten(r.Last))
 	}
 	if len(*o.errs) == before && r.Last < r.First {
-		inner.fail("last", "is before first")
+		inner.Fail("last", "is before first")
 	}
 	return r
 }
 
-func (o *object) span(m member, z *zone) Span {
-	inner, ok := readObject(o.path+m.name, m.value, o.errs)
+func (o *Object) span(m member, z *zone) Span {
+	inner, ok := ReadObject(o.path+m.name, m.value, o.errs)
 	if !ok {
 		return Span{}
 	}
-	s := Span{inner.text("from"), inner.text("to")}
-	inner.strangers([]string{"from", "to"})
+	s := Span{inner.Text("from"), inner.Text("to")}
+	inner.Strangers([]string{"from", "to"})
 	from, err := parseClock(s.From)
 	if err != nil {
-		inner.fail("from", "%q is %v", shorten(s.From), err)
+		inner.Fail("from", "%q is %v", shorten(s.From), err)
 	}
 	to, err2 := parseClock(s.To)
 	if err2 != nil {
-		inner.fail("to", "%q is %v", shorten(s.To), err2)
+		inner.Fail("to", "%q is %v", shorten(s.To), err2)
 	}
 	if err == nil && err2 == nil && to.instant(z) <= from.instant(z) {
-		inner.fail("to", "is not after from")
+		inner.Fail("to", "is not after from")
 	}
 	return s
 }
 
-func (o *object) days(m member) Spec {
-	inner, ok := readObject(o.path+m.name, m.value, o.errs)
+func (o *Object) days(m member) Spec {
+	inner, ok := ReadObject(o.path+m.name, m.value, o.errs)
 	if !ok {
 		return Spec{}
 	}
@@ -130,14 +130,14 @@ func (o *object) days(m member) Spec {
 	case s.Kind != KindRecurrence:
 		inner.merge(FieldErrors{{"type", "only recurrence: a calendar has no other"}})
 	case s.TimeZone != "":
-		inner.fail("time_zone", "is the calendar's: write it there")
+		inner.Fail("time_zone", "is the calendar's: write it there")
 	case s.StartTime != "":
 	case s.Interval > 1:
-		inner.fail("start_time", "required with an interval: it tells which days count")
+		inner.Fail("start_time", "required with an interval: it tells which days count")
 	case strings.EqualFold(s.Frequency, "week") && (p == nil || len(p.WeekDays) == 0):
-		inner.fail("schedule.week_days", "required without start_time")
+		inner.Fail("schedule.week_days", "required without start_time")
 	case strings.EqualFold(s.Frequency, "month") && (p == nil || len(p.MonthDays)+len(p.MonthlyOccurrences) == 0):
-		inner.fail("schedule.month_days", "required without start_time (or monthly_occurrences)")
+		inner.Fail("schedule.month_days", "required without start_time (or monthly_occurrences)")
 	}
 	return s
 }

@@ -15,7 +15,7 @@ import (
 // fires) is left to Compile.
 func Decode(data []byte) (Spec, FieldErrors) {
 	var errs FieldErrors
-	o, ok := readObject("", data, &errs)
+	o, ok := ReadObject("", data, &errs)
 	if !ok {
 		return Spec{}, errs
 	}
@@ -25,7 +25,7 @@ func Decode(data []byte) (Spec, FieldErrors) {
 }
 
 // definition reads and checks a Spec; kind is its type when none is written.
-func (o *object) definition(kind Kind) Spec {
+func (o *Object) definition(kind Kind) Spec {
 	before := len(*o.errs)
 	s, flat := o.spec()
 	if s.Kind == "" {
@@ -35,7 +35,7 @@ func (o *object) definition(kind Kind) Spec {
 	if allowed == nil {
 		allowed = fieldOrder[1:12]
 	}
-	o.strangers(append([]string{"type"}, allowed...))
+	o.Strangers(append([]string{"type"}, allowed...))
 
 	c := compiler{spec: s, created: minWall, uncreated: true, flat: flat}
 	_, found := c.compile()
@@ -47,7 +47,7 @@ func (o *object) definition(kind Kind) Spec {
 }
 
 // merge adds what a check of the values found, save for fields whose form is wrong already.
-func (o *object) merge(found FieldErrors) {
+func (o *Object) merge(found FieldErrors) {
 	known := slices.Clone(*o.errs)
 	for _, f := range found {
 		f.Field = o.path + f.Field
@@ -58,22 +58,22 @@ func (o *object) merge(found FieldErrors) {
 }
 
 // spec reads the fields of every kind. flat names the lists that stood beside schedule rather than in it.
-func (o *object) spec() (s Spec, flat map[string]bool) {
-	s.Kind = Kind(strings.ToLower(o.text("type")))
-	s.Frequency = o.text("frequency")
+func (o *Object) spec() (s Spec, flat map[string]bool) {
+	s.Kind = Kind(strings.ToLower(o.Text("type")))
+	s.Frequency = o.Text("frequency")
 	s.Interval = o.interval()
-	s.Expression = o.text("expression")
-	s.At = o.text("at")
-	s.StartTime = o.text("start_time")
-	s.EndTime = o.text("end_time")
-	s.TimeZone = o.text("time_zone")
-	s.TimeOfDay = o.text("time_of_day")
+	s.Expression = o.Text("expression")
+	s.At = o.Text("at")
+	s.StartTime = o.Text("start_time")
+	s.EndTime = o.Text("end_time")
+	s.TimeZone = o.Text("time_zone")
+	s.TimeOfDay = o.Text("time_of_day")
 
 	var p Pattern
-	if raw := o.value("schedule"); raw != nil {
-		if inner, ok := readObject(o.path+"schedule", raw, o.errs); ok {
+	if raw := o.Value("schedule"); raw != nil {
+		if inner, ok := ReadObject(o.path+"schedule", raw, o.errs); ok {
 			inner.pattern(&p)
-			inner.strangers([]string{"minutes", "hours", "week_days", "month_days", "monthly_occurrences"})
+			inner.Strangers([]string{"minutes", "hours", "week_days", "month_days", "monthly_occurrences"})
 		}
 	}
 	flat = o.flatten(&p)
@@ -83,15 +83,15 @@ func (o *object) spec() (s Spec, flat map[string]bool) {
 	return s, flat
 }
 
-func (o *object) interval() int {
+func (o *Object) interval() int {
 	n, ok := o.integer("interval")
 	if ok && n == 0 { // which in a Spec means absent
-		o.fail("interval", "0 is too small: the smallest is 1")
+		o.Fail("interval", "0 is too small: the smallest is 1")
 	}
 	return n
 }
 
-func (o *object) pattern(p *Pattern) {
+func (o *Object) pattern(p *Pattern) {
 	p.Minutes = o.integers("minutes", 0)
 	p.Hours = o.integers("hours", 0)
 	p.WeekDays = o.texts("week_days", "Monday")
@@ -101,22 +101,22 @@ func (o *object) pattern(p *Pattern) {
 	}
 }
 
-func (o *object) occurrence(m member) MonthlyOccurrence {
-	inner, ok := readObject(o.path+m.name, m.value, o.errs)
+func (o *Object) occurrence(m member) MonthlyOccurrence {
+	inner, ok := ReadObject(o.path+m.name, m.value, o.errs)
 	if !ok {
 		return MonthlyOccurrence{Day: "Monday"} // stands for what is reported
 	}
-	mo := MonthlyOccurrence{Day: inner.text("day")}
+	mo := MonthlyOccurrence{Day: inner.Text("day")}
 	place, ok := inner.integer("occurrence")
 	if mo.Occurrence = place; ok && place == 0 {
-		inner.fail("occurrence", "0 is outside 1 to 5 and -1 (the last) to -5; leave it out for every one")
+		inner.Fail("occurrence", "0 is outside 1 to 5 and -1 (the last) to -5; leave it out for every one")
 	}
-	inner.strangers([]string{"day", "occurrence"})
+	inner.Strangers([]string{"day", "occurrence"})
 	return mo
 }
 
 // flatten moves the lists that v1 has beside frequency into the pattern.
-func (o *object) flatten(p *Pattern) map[string]bool {
+func (o *Object) flatten(p *Pattern) map[string]bool {
 	beside := Pattern{
 		Hours:    o.integers("hours", 0),
 		Minutes:  o.integers("minutes", 0),
@@ -129,11 +129,11 @@ func (o *object) flatten(p *Pattern) map[string]bool {
 	return flat
 }
 
-func move[T any](o *object, flat map[string]bool, name string, from []T, to *[]T) {
+func move[T any](o *Object, flat map[string]bool, name string, from []T, to *[]T) {
 	switch {
 	case len(from) == 0:
 	case len(*to) > 0:
-		o.fail(name, "given in schedule, too: keep one of them")
+		o.Fail(name, "given in schedule, too: keep one of them")
 	default:
 		*to, flat[name] = from, true
 	}

@@ -5,15 +5,16 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 )
 
-// object reads the fields of a JSON object one by one and keeps what is wrong with them. Unlike encoding/json it
+// Object reads the fields of a JSON object one by one and keeps what is wrong with them. Unlike encoding/json it
 // tells letter case apart, and reports what is given twice, what nobody reads, and all of it at once.
-type object struct {
+type Object struct {
 	path   string // of the object itself, with a dot at its end; "" for the document
 	fields []member
 	read   []string
@@ -24,6 +25,8 @@ type member struct {
 	name  string
 	value json.RawMessage
 }
+
+const maxFields = 1000 // of one object
 
 var errNoObject = errors.New("has to be an object with named fields")
 
@@ -121,20 +124,24 @@ func unquote(raw []byte) (s string, ok bool) {
 	return s, err == nil
 }
 
-// readObject opens an object; one that cannot be read is reported, and false.
-func readObject(field string, data []byte, errs *FieldErrors) (*object, bool) {
-	o := &object{errs: errs}
+// ReadObject opens an object that stands at a field of the document, "" for the document itself. What is wrong with it
+// goes to errs. One that cannot be read at all is reported, has no fields, and false.
+func ReadObject(field string, data []byte, errs *FieldErrors) (*Object, bool) {
+	o := &Object{errs: errs}
 	if field != "" {
 		o.path = field + "."
 	}
 	list, err := members(data)
+	if err == nil && len(list) > maxFields {
+		err = fmt.Errorf("has %d fields: %d are the most", len(list), maxFields)
+	}
 	if err != nil {
 		*errs = append(*errs, FieldError{field, err.Error()})
 		return o, false
 	}
 	for _, m := range list {
 		if slices.ContainsFunc(o.fields, func(f member) bool { return f.name == m.name }) {
-			o.fail(m.name, "given twice")
+			o.Fail(m.name, "given twice")
 			continue
 		}
 		o.fields = append(o.fields, m)
@@ -142,12 +149,13 @@ func readObject(field string, data []byte, errs *FieldErrors) (*object, bool) {
 	return o, true
 }
 
-func (o *object) fail(name, format string, args ...any) {
+// Fail reports what is wrong with a field.
+func (o *Object) Fail(name, format string, args ...any) {
 	*o.errs = append(*o.errs, FieldError{o.path + shorten(name), fmt.Sprintf(format, args...)})
 }
 
-// value is a field's text; nil when it is absent or null.
-func (o *object) value(name string) json.RawMessage {
+// Value is a field's text; nil when it is absent or null.
+func (o *Object) Value(name string) json.RawMessage {
 	o.read = append(o.read, name)
 	for _, f := range o.fields {
 		if f.name == name && string(f.value) != "null" {
@@ -157,30 +165,42 @@ func (o *object) value(name string) json.RawMessage {
 	return nil
 }
 
-// strangers reports the fields that nobody has asked for.
-func (o *object) strangers(allowed []string) {
-	for _, f := range o.fields {
-		if !slices.Contains(o.read, f.name) {
-			o.fail(f.name, "unknown field; allowed: %s", strings.Join(allowed, ", "))
+// All are the fields, in the order of the document, each as its text in JSON.
+func (o *Object) All() iter.Seq2[string, json.RawMessage] {
+	return func(yield func(string, json.RawMessage) bool) {
+		for _, f := range o.fields {
+			if !yield(f.name, f.value) {
+				return
+			}
 		}
 	}
 }
 
-func (o *object) text(name string) string {
-	raw := o.value(name)
+// Strangers reports the fields that nobody has asked for.
+func (o *Object) Strangers(allowed []string) {
+	for _, f := range o.fields {
+		if !slices.Contains(o.read, f.name) {
+			o.Fail(f.name, "unknown field; allowed: %s", strings.Join(allowed, ", "))
+		}
+	}
+}
+
+// Text is a field's string; "" when it is absent or none.
+func (o *Object) Text(name string) string {
+	raw := o.Value(name)
 	s, ok := unquote(raw)
 	if raw != nil && !ok {
-		o.fail(name, "has to be a string")
+		o.Fail(name, "has to be a string")
 	}
 	return s
 }
 
 // integer is a number; false when it is absent or none.
-func (o *object) integer(name string) (int, bool) {
-	raw := o.value(name)
+func (o *Object) integer(name string) (int, bool) {
+	raw := o.Value(name)
 	n, ok := number(raw)
 	if raw != nil && !ok {
-		o.fail(name, "has to be a whole number")
+		o.Fail(name, "has to be a whole number")
 	}
 	return n, ok
 }
@@ -191,19 +211,19 @@ func number(raw json.RawMessage) (n int, ok bool) {
 }
 
 // list is the elements of a field, with their names for error messages.
-func (o *object) list(name string) []member {
+func (o *Object) list(name string) []member {
 	const most = 400
-	raw := o.value(name)
+	raw := o.Value(name)
 	if raw == nil {
 		return nil
 	}
 	list, ok := split(raw, '[')
 	if !ok {
-		o.fail(name, "has to be a list")
+		o.Fail(name, "has to be a list")
 		return nil
 	}
 	if len(list) > most {
-		o.fail(name, "has %d elements: %d are the most", len(list), most)
+		o.Fail(name, "has %d elements: %d are the most", len(list), most)
 		return nil
 	}
 	for i := range list {
@@ -213,12 +233,12 @@ func (o *object) list(name string) []member {
 }
 
 // integers reads a list of numbers. An element that is none is reported, and neutral stands for it.
-func (o *object) integers(name string, neutral int) []int {
+func (o *Object) integers(name string, neutral int) []int {
 	var numbers []int
 	for _, m := range o.list(name) {
 		n, ok := number(m.value)
 		if !ok {
-			o.fail(m.name, "has to be a whole number")
+			o.Fail(m.name, "has to be a whole number")
 			n = neutral
 		}
 		numbers = append(numbers, n)
@@ -227,12 +247,12 @@ func (o *object) integers(name string, neutral int) []int {
 }
 
 // texts reads a list of strings. An element that is none is reported, and neutral stands for it.
-func (o *object) texts(name, neutral string) []string {
+func (o *Object) texts(name, neutral string) []string {
 	var texts []string
 	for _, m := range o.list(name) {
 		s, ok := unquote(m.value)
 		if !ok {
-			o.fail(m.name, "has to be a string")
+			o.Fail(m.name, "has to be a string")
 			s = neutral
 		}
 		texts = append(texts, s)

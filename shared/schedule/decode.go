@@ -1,12 +1,9 @@
 package schedule
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"regexp"
-	"slices"
 	"strings"
 
 	"carillon/shared/recur"
@@ -26,6 +23,7 @@ const (
 var (
 	namePattern      = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_-]{0,254}$`)
 	kindPattern      = regexp.MustCompile(`^[a-z][a-z0-9_]{0,31}$`)
+	somePattern      = regexp.MustCompile(`\S`)
 	parameterPattern = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]{0,127}$`)
 )
 
@@ -36,166 +34,126 @@ func ValidName(name string) bool { return namePattern.MatchString(name) }
 // everything that is wrong with it, by field; fields that do not exist are named. Whether the pipeline exists is
 // for the caller to check.
 func Decode(data []byte) (Definition, recur.FieldErrors) {
-	d := Definition{Status: Active}
-	o := readObject(data, "")
-	d.Name = o.text("name", 255)
-	if _, wrong := o.wrong["name"]; !wrong && !ValidName(d.Name) {
-		o.fail("name", "is required: a letter or digit, then up to 254 letters, digits, _ or -")
+	var errs recur.FieldErrors
+	o, ok := recur.ReadObject("", data, &errs)
+	if !ok {
+		return Definition{}, errs
 	}
-	d.Description = o.text("description", maxText)
-	d.Pipeline = decodePipeline(o)
-	d.Experiment = o.text("experiment", 255)
-	if _, wrong := o.wrong["experiment"]; !wrong && strings.TrimSpace(d.Experiment) == "" {
-		o.fail("experiment", "is required: the name under which runs are grouped")
+	d := Definition{
+		Name:        required(o, "name", 255, namePattern, "a letter or digit, then up to 254 letters, digits, _ or -"),
+		Description: text(o, "description", maxText),
+		Pipeline:    decodePipeline(o, &errs),
+		Experiment:  required(o, "experiment", 255, somePattern, "the name under which runs are grouped"),
+		Parameters:  parameters("parameters", o.Value("parameters"), &errs),
+		Trigger:     decodeTrigger(o, &errs),
+		CatchUp:     decodeCatchUp(o, &errs),
+		Status:      Activity(oneOf(o, "status", string(Active), string(Active), string(Disabled))),
 	}
-	d.Parameters = o.parameters("parameters")
-	d.Trigger = decodeTrigger(o)
-	d.CatchUp = decodeCatchUp(o)
-	d.Status = Activity(o.oneOf("status", string(Active), string(Active), string(Disabled)))
-	d.ContinueOnStepFailure = o.boolean("continue_on_step_failure")
-	o.unknown()
-	if len(o.errs) == 0 {
+	if raw := o.Value("continue_on_step_failure"); raw != nil && json.Unmarshal(raw, &d.ContinueOnStepFailure) != nil {
+		o.Fail("continue_on_step_failure", "has to be true or false")
+	}
+	o.Strangers([]string{"name", "description", "pipeline", "experiment", "parameters", "trigger", "catch_up", "status", "continue_on_step_failure"})
+	if len(errs) == 0 {
 		if canonical, err := json.Marshal(d); err != nil || len(canonical) > MaxDefinition {
-			o.fail("parameters", fmt.Sprintf("the whole definition may have %d bytes as JSON, this one has %d", MaxDefinition, len(canonical)))
+			o.Fail("parameters", "the whole definition may have %d bytes as JSON, this one has %d", MaxDefinition, len(canonical))
 		}
 	}
-	return d, o.errs
+	return d, errs
 }
 
 // DecodeParameters reads the parameters that a caller gives for one run.
-func DecodeParameters(data []byte) (map[string]string, recur.FieldErrors) {
-	o := &object{fields: map[string]json.RawMessage{"parameters": data}, wrong: map[string]bool{}}
+func DecodeParameters(data []byte) (Parameters, recur.FieldErrors) {
 	if len(data) > MaxOwnParameters {
-		o.fail("parameters", fmt.Sprintf("may have %d bytes as JSON, these have %d", MaxOwnParameters, len(data)))
+		message := fmt.Sprintf("may have %d bytes as JSON, these have %d", MaxOwnParameters, len(data))
+		return nil, recur.FieldErrors{{Field: "parameters", Message: message}}
 	}
-	return o.parameters("parameters"), o.errs
+	var errs recur.FieldErrors
+	return parameters("parameters", data, &errs), errs
 }
 
-func decodePipeline(parent *object) PipelineRef {
-	raw, ok := parent.take("pipeline")
-	if !ok {
-		parent.fail("pipeline", `is required: {"kind": "local", "id": "hello"}`)
+func decodePipeline(parent *recur.Object, errs *recur.FieldErrors) PipelineRef {
+	raw := parent.Value("pipeline")
+	if raw == nil {
+		parent.Fail("pipeline", `is required: {"kind": "local", "id": "hello"}`)
 		return PipelineRef{}
 	}
-	o := readObject(raw, "pipeline")
-	ref := PipelineRef{Kind: o.text("kind", 32), ID: o.text("id", 1024)}
-	if !o.wrong["kind"] && !kindPattern.MatchString(ref.Kind) {
-		o.fail("kind", "is required: the kind of pipeline, such as local")
+	o, ok := recur.ReadObject("pipeline", raw, errs)
+	if !ok {
+		return PipelineRef{}
 	}
-	if !o.wrong["id"] && ref.ID == "" {
-		o.fail("id", "is required: the pipeline's id")
+	ref := PipelineRef{
+		Kind: required(o, "kind", 32, kindPattern, "the kind of pipeline, such as local"),
+		ID:   required(o, "id", 1024, somePattern, "the pipeline's id"),
 	}
-	o.unknown()
-	parent.errs = append(parent.errs, o.errs...)
+	o.Strangers([]string{"kind", "id"})
 	return ref
 }
 
-func decodeTrigger(parent *object) Trigger {
-	raw, ok := parent.take("trigger")
-	if !ok {
-		parent.fail("trigger", `is required: {"type": "recurrence", "frequency": "minute", "interval": 15}`)
+func decodeTrigger(parent *recur.Object, errs *recur.FieldErrors) Trigger {
+	raw := parent.Value("trigger")
+	switch {
+	case raw == nil:
+		parent.Fail("trigger", `is required: {"type": "recurrence", "frequency": "minute", "interval": 15}`)
+		return Trigger{}
+	case len(raw) > MaxTrigger:
+		parent.Fail("trigger", "may have %d bytes as JSON, this one has %d", MaxTrigger, len(raw))
 		return Trigger{}
 	}
-	if len(raw) > MaxTrigger {
-		parent.fail("trigger", fmt.Sprintf("may have %d bytes as JSON, this one has %d", MaxTrigger, len(raw)))
-		return Trigger{}
-	}
-	spec, errs := recur.Decode(raw)
-	parent.errs = append(parent.errs, errs.Under("trigger")...)
+	spec, wrong := recur.Decode(raw)
+	*errs = append(*errs, wrong.Under("trigger")...)
 	return Trigger{Spec: spec}
 }
 
-func decodeCatchUp(parent *object) CatchUp {
-	raw, ok := parent.take("catch_up")
+func decodeCatchUp(parent *recur.Object, errs *recur.FieldErrors) (c CatchUp) {
+	raw := parent.Value("catch_up")
+	if raw == nil {
+		return c
+	}
+	o, ok := recur.ReadObject("catch_up", raw, errs)
 	if !ok {
-		return CatchUp{}
+		return c
 	}
-	o := readObject(raw, "catch_up")
-	c := CatchUp{Policy: CatchUpPolicy(o.oneOf("policy", "", string(CatchUpLatest), string(CatchUpAll), string(CatchUpNone)))}
-	if text := o.text("window", 32); text != "" {
-		window, err := ParseDuration(text)
+	c.Policy = CatchUpPolicy(oneOf(o, "policy", "", string(CatchUpLatest), string(CatchUpAll), string(CatchUpNone)))
+	if written := o.Text("window"); written != "" {
+		window, err := ParseDuration(written)
 		if err != nil {
-			o.fail("window", err.Error())
+			o.Fail("window", "%v", err)
 		}
-		c.Window = new(Duration)
-		*c.Window = Duration(window)
+		c.Window = (*Duration)(&window)
 	}
-	o.unknown()
-	parent.errs = append(parent.errs, o.errs...)
+	o.Strangers([]string{"policy", "window"})
 	return c
 }
 
-func (t Trigger) key() string {
-	data, _ := json.Marshal(t)
-	return string(data)
-}
-
-// object reads a JSON object field by field and collects what is wrong with it. A null is the same as an absent
-// field.
-type object struct {
-	fields map[string]json.RawMessage
-	path   string
-	errs   recur.FieldErrors
-	wrong  map[string]bool
-	broken bool
-}
-
-func readObject(data []byte, path string) *object {
-	o := &object{path: path, wrong: map[string]bool{}}
-	if err := json.Unmarshal(data, &o.fields); err != nil || o.fields == nil {
-		o.broken = true
-		o.errs = recur.FieldErrors{{Field: path, Message: "has to be an object with named fields"}}
-	}
-	return o
-}
-
-func (o *object) fail(field, message string) {
-	if o.broken {
-		return
-	}
-	o.wrong[field] = true
-	if o.path != "" {
-		field = o.path + "." + field
-	}
-	o.errs = append(o.errs, recur.FieldError{Field: field, Message: message})
-}
-
-func (o *object) take(field string) (json.RawMessage, bool) {
-	raw, ok := o.fields[field]
-	delete(o.fields, field)
-	return raw, ok && !bytes.Equal(raw, []byte("null"))
-}
-
-func (o *object) unknown() {
-	for _, field := range slices.Sorted(maps.Keys(o.fields)) {
-		o.fail(field, "is not a field here")
-	}
-}
-
-func (o *object) text(field string, max int) string {
-	raw, ok := o.take(field)
-	if !ok {
+// required reads a text that has to be there and to match a pattern.
+func required(o *recur.Object, field string, max int, pattern *regexp.Regexp, what string) string {
+	if o.Value(field) == nil {
+		o.Fail(field, "is required: %s", what)
 		return ""
 	}
-	var s string
-	if json.Unmarshal(raw, &s) != nil {
-		o.fail(field, "has to be text")
-	} else if len(s) > max {
-		o.fail(field, fmt.Sprintf("may have %d bytes, this has %d", max, len(s)))
+	if raw := o.Value(field); raw[0] != '"' {
+		o.Fail(field, "has to be a string: %s", what)
+		return ""
+	}
+	s := o.Text(field)
+	if len(s) > max || !pattern.MatchString(s) {
+		o.Fail(field, "%.80q cannot be it: %s (at most %d bytes)", s, what, max)
 	}
 	return s
 }
 
-func (o *object) boolean(field string) (b bool) {
-	if raw, ok := o.take(field); ok && json.Unmarshal(raw, &b) != nil {
-		o.fail(field, "has to be true or false")
+func text(o *recur.Object, field string, max int) string {
+	s := o.Text(field)
+	if len(s) > max {
+		o.Fail(field, "may have %d bytes, this has %d", max, len(s))
 	}
-	return b
+	return s
 }
 
-func (o *object) oneOf(field, absent string, allowed ...string) string {
-	raw, ok := o.take(field)
-	if !ok {
+// oneOf reads one of several words, in any letter case.
+func oneOf(o *recur.Object, field, absent string, allowed ...string) string {
+	raw := o.Value(field)
+	if raw == nil {
 		return absent
 	}
 	var s string
@@ -206,46 +164,49 @@ func (o *object) oneOf(field, absent string, allowed ...string) string {
 			}
 		}
 	}
-	o.fail(field, "has to be one of "+strings.Join(allowed, ", "))
+	o.Fail(field, "has to be one of %s", strings.Join(allowed, ", "))
 	return absent
 }
 
 // parameters reads an object of texts; numbers and booleans are taken as they are written.
-func (o *object) parameters(field string) map[string]string {
-	raw, ok := o.take(field)
+func parameters(field string, raw json.RawMessage, errs *recur.FieldErrors) Parameters {
+	if raw == nil {
+		return nil
+	}
+	o, ok := recur.ReadObject(field, raw, errs)
 	if !ok {
 		return nil
 	}
-	var values map[string]json.RawMessage
-	if json.Unmarshal(raw, &values) != nil {
-		o.fail(field, "has to be an object of names and texts")
-		return nil
-	}
-	out := make(map[string]string, len(values))
-	for _, name := range slices.Sorted(maps.Keys(values)) {
-		value, ok := scalarText(values[name])
+	var out Parameters
+	for name, value := range o.All() {
+		written, ok := scalar(value)
 		switch {
 		case !parameterPattern.MatchString(name):
-			o.fail(field+"."+name, "is not a parameter's name: a letter or _, then letters, digits, _ . or -")
+			o.Fail(name, "cannot be a parameter's name: a letter or _, then up to 127 letters, digits, _ . or -")
 		case !ok:
-			o.fail(field+"."+name, "has to be text, a number, true or false")
+			o.Fail(name, "has to be text, a number, true or false")
 		}
-		out[name] = value
-	}
-	if len(out) == 0 {
-		return nil
+		if out == nil {
+			out = Parameters{}
+		}
+		out[name] = written
 	}
 	return out
 }
 
-func scalarText(raw json.RawMessage) (string, bool) {
-	var s string
-	if json.Unmarshal(raw, &s) == nil && raw[0] == '"' {
-		return s, true
-	}
+func scalar(raw json.RawMessage) (string, bool) {
 	switch raw[0] {
-	case '{', '[', 'n', '"':
+	case '{', '[', 'n':
 		return "", false
+	case '"':
+		var s string
+		err := json.Unmarshal(raw, &s)
+		return s, err == nil
 	}
 	return string(raw), true
+}
+
+func (t Trigger) key() string {
+	data, _ := json.Marshal(t)
+	return string(data)
 }

@@ -11,14 +11,14 @@ import (
 
 // Definition is a schedule as people write it: a pipeline, an experiment and a trigger tied together.
 type Definition struct {
-	Name        string            `json:"name"` // ^[a-zA-Z0-9][a-zA-Z0-9_-]{0,254}$, case-sensitive
-	Description string            `json:"description,omitempty"`
-	Pipeline    PipelineRef       `json:"pipeline"`
-	Experiment  string            `json:"experiment"`
-	Parameters  map[string]string `json:"parameters,omitempty"`
-	Trigger     Trigger           `json:"trigger"`
-	CatchUp     CatchUp           `json:"catch_up,omitzero"`
-	Status      Activity          `json:"status"`
+	Name        string      `json:"name"` // ^[a-zA-Z0-9][a-zA-Z0-9_-]{0,254}$, case-sensitive
+	Description string      `json:"description,omitempty"`
+	Pipeline    PipelineRef `json:"pipeline"`
+	Experiment  string      `json:"experiment"`
+	Parameters  Parameters  `json:"parameters,omitempty"`
+	Trigger     Trigger     `json:"trigger"`
+	CatchUp     CatchUp     `json:"catch_up,omitzero"`
+	Status      Activity    `json:"status"`
 
 	ContinueOnStepFailure bool `json:"continue_on_step_failure,omitempty"`
 }

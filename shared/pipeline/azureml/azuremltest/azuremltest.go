@@ -1,0 +1,213 @@
+// Package azuremltest is the v1 service of an Azure Machine Learning workspace in memory, that takes nothing but what
+// the real one is known to take, counts what it was asked for, and fails on demand.
+//
+// It was written from the facts that Carillon collected, not by comparing it with a workspace. So it does not prove:
+// that the real service spells its routes and names the parts of its entities so; that it refuses unknown
+// parameters and disabled pipelines, or a cancellation that comes too late, and with these statuses; that it gives
+// tags back, or how soon its run history knows a run; which roles a caller needs; anything about its limits, its
+// speed, or its real tokens (signatures are not looked at). Each of those is a behaviour here only to be tested
+// against both ways, as far as Manners and Fault allow.
+package azuremltest
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+)
+
+// OccurrenceTag is the tag by which submissions are counted.
+const OccurrenceTag = "carillon_occurrence"
+
+// Service is an http.Handler with the workspace's routes. Its runs move only when Move says so. Set the fields before
+// the first request. Safe for concurrent use.
+type Service struct {
+	Subscription  string
+	ResourceGroup string
+	Workspace     string
+	Audience      string // that tokens have to be for
+	Now           func() time.Time
+
+	// Complain hears of each request that the real service would not understand; such a request is refused too.
+	Complain func(complaint string)
+
+	mu        sync.Mutex
+	manners   Manners
+	pipelines map[string]Pipeline
+	endpoints map[string]Endpoint
+	runs      []*Run // in the order in which they were made
+	faults    map[Op][]Fault
+	asked     map[Op]int
+}
+
+// Manners are ways in which services of different age answer.
+type Manners struct {
+	NumericEnums     bool // enumerations are numbers
+	ListsWithoutTags bool // runs in lists come without their tags
+	HistoryLags      bool // the run history knows no run yet
+}
+
+// Pipeline is a published one. With Parameters that are not nil it takes no others.
+type Pipeline struct {
+	ID, Name, Description string
+	Status                string // Active, Deprecated or Disabled; "" is Active
+	Parameters            map[string]string
+}
+
+// Endpoint is a pipeline endpoint, which runs the pipeline of that id.
+type Endpoint struct {
+	ID, Name, Description string
+	Status                string // as of a Pipeline
+	Pipeline              string
+}
+
+// Run is a run that was submitted.
+type Run struct {
+	ID                    string
+	Pipeline              string // the id of the published pipeline
+	Endpoint              string // the id of the endpoint, if it was submitted to one
+	Experiment            string
+	Description           string
+	Tags                  map[string]string
+	Parameters            map[string]string
+	ContinueOnStepFailure bool
+
+	Status  string // in the words of the run history
+	Error   string
+	Created time.Time
+	Started time.Time
+	Ended   time.Time
+}
+
+// New makes a workspace without pipelines that takes tokens of the public cloud.
+func New() *Service {
+	return &Service{
+		Subscription: "11111111-2222-3333-4444-555555555555", ResourceGroup: "bells", Workspace: "tower",
+		Audience: "https://management.azure.com", Now: time.Now, Complain: func(string) {},
+		pipelines: map[string]Pipeline{}, endpoints: map[string]Endpoint{}, faults: map[Op][]Fault{}, asked: map[Op]int{},
+	}
+}
+
+// Server is a Service that is served over https for one test.
+type Server struct {
+	*Service
+	URL       string
+	Transport http.RoundTripper // trusts the server
+	Close     func()            // also done at the test's end
+}
+
+// Start serves a workspace. The test fails for each complaint.
+func Start(t testing.TB) *Server {
+	s := New()
+	s.Complain = func(complaint string) { t.Error("the workspace: " + complaint) }
+	web := httptest.NewTLSServer(s)
+	t.Cleanup(web.Close)
+	return &Server{Service: s, URL: web.URL, Transport: web.Client().Transport, Close: web.Close}
+}
+
+// Behave changes how the service answers.
+func (s *Service) Behave(m Manners) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.manners = m
+}
+
+// Put adds published pipelines, or replaces those of the same id.
+func (s *Service) Put(pipelines ...Pipeline) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range pipelines {
+		s.pipelines[p.ID] = p
+	}
+}
+
+// PutEndpoint adds endpoints, or replaces those of the same id.
+func (s *Service) PutEndpoint(endpoints ...Endpoint) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, e := range endpoints {
+		s.endpoints[e.ID] = e
+	}
+}
+
+// Runs returns every run that was made, in that order.
+func (s *Service) Runs() []Run {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	runs := make([]Run, len(s.runs))
+	for i, r := range s.runs {
+		runs[i] = *r
+		runs[i].Tags, runs[i].Parameters = maps.Clone(r.Tags), maps.Clone(r.Parameters)
+	}
+	return runs
+}
+
+// Submissions counts the runs that bear an occurrence's tag.
+func (s *Service) Submissions(occurrence string) int {
+	n := 0
+	for _, r := range s.Runs() {
+		if r.Tags[OccurrenceTag] == occurrence {
+			n++
+		}
+	}
+	return n
+}
+
+// Asked counts the requests for an operation, refused and failed ones too.
+func (s *Service) Asked(op Op) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.asked[op]
+}
+
+// Ended reports whether a run with this status will not move any more.
+func Ended(status string) bool {
+	return slices.Contains([]string{"Completed", "Failed", "Canceled"}, status)
+}
+
+// Move gives a run another status, in the run history's words, and an error text. It panics when there is no such
+// run, or it has ended.
+func (s *Service) Move(runID, status, errText string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.run(runID)
+	if r == nil || Ended(r.Status) {
+		panic(fmt.Sprintf("run %s cannot become %s", runID, status))
+	}
+	r.Status, r.Error = status, errText
+	if r.Started.IsZero() && (status == "Running" || status == "Completed" || status == "Failed") {
+		r.Started = s.Now().UTC()
+	}
+	if Ended(status) {
+		r.Ended = s.Now().UTC()
+	}
+}
+
+// Forget makes the workspace lose a run. Nothing knows it any more, and it is not counted.
+func (s *Service) Forget(runID string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.runs = slices.DeleteFunc(s.runs, func(r *Run) bool { return r.ID == runID })
+}
+
+func (s *Service) run(id string) *Run {
+	for _, r := range s.runs {
+		if r.ID == id {
+			return r
+		}
+	}
+	return nil
+}
+
+func sorted[V any](m map[string]V) []V {
+	var values []V
+	for _, key := range slices.SortedFunc(maps.Keys(m), func(a, b string) int { return cmp.Compare(b, a) }) {
+		values = append(values, m[key])
+	}
+	return values
+}

@@ -1,0 +1,120 @@
+package azuremltest
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+)
+
+// Op is an operation of the service.
+type Op string
+
+const (
+	Submit        Op = "submit to a published pipeline"
+	SubmitTo      Op = "submit to a pipeline endpoint"
+	FindRuns      Op = "find runs"
+	GetDetails    Op = "get run details"
+	GetRun        Op = "get a pipeline run"
+	Cancel        Op = "cancel a run"
+	ListPipelines Op = "list published pipelines"
+	GetPipeline   Op = "get a published pipeline"
+	ListEndpoints Op = "list pipeline endpoints"
+)
+
+// Fault is what happens to one request that is in order. The work is done first if AfterWork says so; then Hold, if
+// any, keeps the answer back until it returns; then comes the failure. With neither Drop nor Status there is none, and
+// the answer is only slow.
+type Fault struct {
+	AfterWork  bool
+	Hold       func(ctx context.Context) // ctx ends when the caller goes away
+	Drop       bool                      // the connection ends; with a Status in the middle of the answer
+	Status     int
+	Location   string
+	RetryAfter string
+	Body       string // instead of an error in the service's form
+}
+
+// Fail puts faults up for the next requests for an operation, one for each.
+func (s *Service) Fail(op Op, faults ...Fault) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.faults[op] = append(s.faults[op], faults...)
+}
+
+func (s *Service) nextFault(op Op) Fault {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	queue := s.faults[op]
+	if len(queue) == 0 {
+		return Fault{}
+	}
+	s.faults[op] = queue[1:]
+	return queue[0]
+}
+
+// reply is an answer: a status and what its JSON is made of, nil for an empty body.
+type reply struct {
+	status int
+	body   any
+}
+
+func refuse(status int, code, message string) reply {
+	return reply{status, map[string]any{"error": map[string]any{"code": code, "message": message, "details": []any{}}}}
+}
+
+func (a reply) write(w http.ResponseWriter) {
+	w.Header().Set("x-ms-request-id", "double")
+	if a.body == nil {
+		w.WriteHeader(a.status)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.WriteHeader(a.status)
+	json.NewEncoder(w).Encode(a.body)
+}
+
+// perform answers a request that is in order, under whatever fault is up for it.
+func (s *Service) perform(w http.ResponseWriter, r *http.Request, op Op, work func() reply) {
+	fault := s.nextFault(op)
+	var answer reply
+	if fault.AfterWork {
+		answer = work()
+	}
+	if fault.Hold != nil {
+		fault.Hold(r.Context())
+	}
+	if fault.Drop || fault.Status != 0 {
+		fault.write(w)
+		return
+	}
+	if !fault.AfterWork {
+		answer = work()
+	}
+	answer.write(w)
+}
+
+func (f Fault) write(w http.ResponseWriter) {
+	if f.Status == 0 {
+		panic(http.ErrAbortHandler)
+	}
+	if f.RetryAfter != "" {
+		w.Header().Set("Retry-After", f.RetryAfter)
+	}
+	if f.Location != "" {
+		w.Header().Set("Location", f.Location)
+	}
+	switch {
+	case f.Drop:
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Content-Length", "1000")
+		w.WriteHeader(f.Status)
+		w.Write([]byte(`{"Id": "`))
+		http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	case f.Body != "":
+		w.WriteHeader(f.Status)
+		w.Write([]byte(f.Body))
+	default:
+		refuse(f.Status, "OnDemand", "it was told to fail").write(w)
+	}
+}
