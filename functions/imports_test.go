@@ -38,6 +38,8 @@ var allowed = map[string]struct {
 	"functions/studio":     {verbs, false},
 	"functions":            {[]string{"*"}, true},
 
+	"shared/pipeline/azureml/azuremltest": {nil, true},
+
 	"shared/store/storetest":       {[]string{"shared/store"}, false},
 	"shared/queue/queuetest":       {[]string{"shared/queue"}, false},
 	"shared/pipeline/pipelinetest": {[]string{"shared/schedule", "shared/pipeline"}, false},

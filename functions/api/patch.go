@@ -58,14 +58,16 @@ var kept = []string{
 	"id", "revision", "created", "updated", "updated_by", "status_note", "when", "next", "next_five", "last_run", "running", "notices",
 }
 
-// withoutKept leaves them out of a document; one that is no object is returned as it is.
-func withoutKept(data []byte) []byte {
+func withoutKept(data []byte) []byte { return without(data, kept...) }
+
+// without leaves fields out of a document; one that is no object, or has none of them, is returned as it is.
+func without(data []byte, names ...string) []byte {
 	var fields map[string]json.RawMessage
 	if json.Unmarshal(data, &fields) != nil || fields == nil {
 		return data
 	}
 	found := false
-	for _, name := range kept {
+	for _, name := range names {
 		_, has := fields[name]
 		found = found || has
 		delete(fields, name)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -33,13 +34,6 @@ type scheduleView struct {
 	Notices    []string             `json:"notices,omitempty"` // of one schedule only
 }
 
-// occurrenceTime is a time at which a schedule will fire.
-type occurrenceTime struct {
-	Time  time.Time `json:"time"` // in the trigger's zone
-	UTC   time.Time `json:"utc"`
-	Moved bool      `json:"moved,omitempty"` // daylight saving moved it off the wall time that was written
-}
-
 const maxRunningShown = 20
 
 func etag(s schedule.Schedule) string { return strconv.Quote(s.ID + "." + strconv.Itoa(s.Revision)) }
@@ -67,7 +61,8 @@ func (f *Function) view(ctx context.Context, r store.Record) (scheduleView, erro
 	return v, nil
 }
 
-func (f *Function) fullView(ctx context.Context, r store.Record) (scheduleView, error) {
+func (f *Function) fullView(req *http.Request, r store.Record) (scheduleView, error) {
+	ctx := req.Context()
 	v, err := f.view(ctx, r)
 	if err != nil {
 		return v, err
@@ -79,28 +74,16 @@ func (f *Function) fullView(ctx context.Context, r store.Record) (scheduleView, 
 	for _, o := range running {
 		v.Running = append(v.Running, viewRun(o))
 	}
-	v.NextFive, v.Notices, err = f.upcoming(r, 5)
+	v.NextFive, v.Notices, err = f.upcoming(req, r.Due(), 5)
 	return v, err
 }
 
-// upcoming computes the next times of a schedule, beginning with the one that the clock waits for.
-func (f *Function) upcoming(r store.Record, n int) (times []occurrenceTime, notices []string, err error) {
-	rule, errs := r.Schedule.Value.Trigger.Compile(r.Schedule.Value.Anchor)
-	if len(errs) > 0 {
-		return nil, nil, errs
-	}
-	for at := r.Next; !at.IsZero() && len(times) < n; at, _ = rule.Next(at) {
-		times = append(times, occurrenceTime{Time: at.In(rule.Zone()), UTC: at.UTC(), Moved: rule.Moved(at)})
-	}
-	return times, rule.Notices(), nil
-}
-
-func (f *Function) scheduleAnswer(ctx context.Context, status int, name string) (answer, error) {
-	r, err := f.DB.Schedule(ctx, name)
+func (f *Function) scheduleAnswer(req *http.Request, status int, name string) (answer, error) {
+	r, err := f.DB.Schedule(req.Context(), name)
 	if err != nil {
 		return answer{}, err
 	}
-	v, err := f.fullView(ctx, r)
+	v, err := f.fullView(req, r)
 	header := http.Header{"Etag": {etag(r.Schedule.Value)}}
 	if status == http.StatusCreated {
 		header.Set("Location", "/api/schedules/"+name)
@@ -109,7 +92,7 @@ func (f *Function) scheduleAnswer(ctx context.Context, status int, name string) 
 }
 
 func (f *Function) getSchedule(r *http.Request) (answer, error) {
-	return f.scheduleAnswer(r.Context(), http.StatusOK, r.PathValue("name"))
+	return f.scheduleAnswer(r, http.StatusOK, r.PathValue("name"))
 }
 
 func (f *Function) listSchedules(r *http.Request) (answer, error) {
@@ -163,7 +146,7 @@ func (f *Function) createSchedule(r *http.Request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	d, errs := f.check(r.Context(), withoutKept(data))
+	d, errs := f.check(r.Context(), withoutKept(data), nil)
 	if len(errs) > 0 {
 		return answer{}, errs
 	}
@@ -172,33 +155,47 @@ func (f *Function) createSchedule(r *http.Request) (answer, error) {
 		return answer{}, err
 	}
 	f.Log.InfoContext(r.Context(), "schedule created", "schedule", s.Name, "by", s.By)
-	return f.scheduleAnswer(r.Context(), http.StatusCreated, s.Name)
+	return f.scheduleAnswer(r, http.StatusCreated, s.Name)
 }
 
-// check reads a definition and finds everything that is wrong with it, what only the pipeline can tell included.
-func (f *Function) check(ctx context.Context, data []byte) (schedule.Definition, recur.FieldErrors) {
+// check reads a definition and finds everything that is wrong with it, what only the pipeline and the calendars can
+// tell included. old is the schedule that it changes, if any: a trigger that stays as it is may be over.
+func (f *Function) check(ctx context.Context, data []byte, old *schedule.Schedule) (schedule.Definition, recur.FieldErrors) {
 	d, errs := schedule.Decode(data)
-	if len(errs) == 0 {
+	if len(errs) == 0 && (old == nil || !d.Trigger.Equal(old.Trigger)) {
 		_, errs = d.Trigger.Compile(f.Now())
 		errs = errs.Under("trigger")
+	}
+	for i, name := range d.Calendars {
+		if _, err := f.DB.Calendar(ctx, name); err != nil {
+			errs = append(errs, recur.FieldError{Field: fmt.Sprintf("calendars[%d]", i), Message: "there is no calendar " + name})
+		}
 	}
 	if d.Pipeline.Kind == "" || d.Pipeline.ID == "" {
 		return d, errs
 	}
+	return d, append(errs, f.checkPipeline(ctx, d)...)
+}
+
+func (f *Function) checkPipeline(ctx context.Context, d schedule.Definition) recur.FieldErrors {
 	target, ok := f.Targets[d.Pipeline.Kind]
 	if !ok {
-		message := "has to be one of " + strings.Join(pipeline.Kinds(f.Targets), ", ")
-		return d, append(errs, recur.FieldError{Field: "pipeline.kind", Message: message})
+		return recur.FieldErrors{{Field: "pipeline.kind", Message: "has to be one of " + strings.Join(pipeline.Kinds(f.Targets), ", ")}}
 	}
 	p, err := target.Get(ctx, d.Pipeline)
-	if err != nil {
-		message := "cannot be looked up: " + err.Error()
-		if errors.Is(err, pipeline.ErrNotFound) {
-			message = "there is no pipeline " + d.Pipeline.String()
-		}
-		return d, append(errs, recur.FieldError{Field: "pipeline.id", Message: message})
+	switch {
+	case errors.Is(err, pipeline.ErrNotFound):
+		return recur.FieldErrors{{Field: "pipeline.id", Message: "there is no pipeline " + d.Pipeline.String()}}
+	case err != nil:
+		return recur.FieldErrors{{Field: "pipeline.id", Message: "cannot be looked up: " + err.Error()}}
 	}
-	return d, append(errs, unknownParameters(p, d.Parameters, "parameters")...)
+	errs := unknownParameters(p, d.Parameters, "parameters")
+	for _, name := range p.Required {
+		if _, ok := d.Parameters[name]; !ok {
+			errs = append(errs, recur.FieldError{Field: "parameters." + name, Message: "is required by pipeline " + p.Ref.String()})
+		}
+	}
+	return errs
 }
 
 func unknownParameters(p pipeline.Pipeline, given map[string]string, field string) (errs recur.FieldErrors) {
@@ -225,7 +222,7 @@ func (f *Function) updateSchedule(r *http.Request) (answer, error) {
 		if err != nil {
 			return schedule.Definition{}, err
 		}
-		d, errs := f.check(r.Context(), merged)
+		d, errs := f.check(r.Context(), merged, &old)
 		if d.Name != name && len(errs) == 0 {
 			errs = recur.FieldErrors{{Field: "name", Message: "cannot be changed; create another schedule"}}
 		}
@@ -256,6 +253,9 @@ func (f *Function) setStatus(r *http.Request, status schedule.Activity) (answer,
 		return answer{}, err
 	}
 	return f.edit(r, r.PathValue("name"), asked.Note, func(old schedule.Schedule) (schedule.Definition, error) {
+		if _, over := old.Trigger.Compile(f.Now()); status == schedule.Active && old.Trigger.Kind == recur.KindAt && len(over) > 0 {
+			return old.Definition, problem.Newf(problem.Conflict, "the time of schedule %s is over; give its trigger another at", old.Name)
+		}
 		d := old.Definition
 		d.Status = status
 		return d, nil
@@ -280,7 +280,7 @@ func (f *Function) edit(r *http.Request, name, note string, change func(schedule
 		return answer{}, err
 	}
 	f.Log.InfoContext(r.Context(), "schedule changed", "schedule", name, "revision", s.Revision, "status", s.Status, "by", s.By)
-	return f.scheduleAnswer(r.Context(), http.StatusOK, name)
+	return f.scheduleAnswer(r, http.StatusOK, name)
 }
 
 func (f *Function) deleteSchedule(r *http.Request) (answer, error) {
@@ -305,10 +305,7 @@ func (f *Function) nextOccurrences(r *http.Request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	times, _, err := f.upcoming(record, n)
-	if times == nil {
-		times = []occurrenceTime{}
-	}
+	times, _, err := f.upcoming(r, record.Due(), n)
 	return answer{body: page{Items: times}}, err
 }
 

@@ -75,6 +75,10 @@ func (f *Function) shard(ctx context.Context, shard int, tick beat) error {
 func (f *Function) act(ctx context.Context, shard int, wakes []store.Wake, tick beat) (more bool, err error) {
 	var planned []store.Planned
 	var woken []store.Wake
+	excluded, err := f.exclusions(ctx, wakes)
+	if err != nil {
+		return false, err
+	}
 	for _, w := range wakes {
 		switch {
 		case w.Err != nil:
@@ -82,7 +86,7 @@ func (f *Function) act(ctx context.Context, shard int, wakes []store.Wake, tick 
 		case w.Due == nil:
 			woken = append(woken, w)
 		default:
-			plan, err := w.Due.Plan(tick.now, tick.until)
+			plan, err := w.Due.Plan(tick.now, tick.until, excluded(*w.Due))
 			if err != nil {
 				f.Log.ErrorContext(ctx, "a schedule cannot be computed; it is passed over", "schedule", w.Due.Schedule, "error", err)
 				continue
@@ -97,9 +101,19 @@ func (f *Function) act(ctx context.Context, shard int, wakes []store.Wake, tick 
 	return more, errors.Join(err, wakeErr)
 }
 
+func (f *Function) exclusions(ctx context.Context, wakes []store.Wake) (func(schedule.Due) schedule.Excluded, error) {
+	var names []string
+	for _, w := range wakes {
+		if w.Due != nil {
+			names = append(names, w.Due.Calendars...)
+		}
+	}
+	return f.DB.Exclusions(ctx, names...)
+}
+
 // record writes plans and returns the occurrences that wait now.
 func (f *Function) record(ctx context.Context, shard int, planned []store.Planned, tick beat) (waiting []schedule.Occurrence, more bool, err error) {
-	for i, e := range f.DB.Record(ctx, shard, planned) {
+	for i, e := range f.DB.Record(ctx, shard, planned, tick.now) {
 		switch {
 		case errors.Is(e, store.ErrConflict): // another tick or a change has moved it
 			continue
@@ -153,14 +167,17 @@ func (f *Function) wake(ctx context.Context, shard int, woken []store.Wake, tick
 	return again, failed
 }
 
-// send puts messages up, one set for each instant at which occurrences start. What cannot be sent is not lost: the
-// clock looks after it.
+// send puts messages up, one set for each instant at which occurrences start. What starts after this look ahead, and
+// what cannot be sent, is not lost: the clock looks after it.
 func (f *Function) send(ctx context.Context, to queue.Queue, occurrences []schedule.Occurrence, tick beat) {
 	byStart := map[time.Time][]string{}
 	for _, o := range occurrences {
 		start := o.Start
 		if start.Before(tick.now) {
 			start = tick.now
+		}
+		if start.After(tick.until) && start.After(tick.now) {
+			continue
 		}
 		byStart[start] = append(byStart[start], o.ID)
 	}

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -25,6 +26,7 @@ import (
 // world is Carillon with everything around it simulated: a clock that is moved by hand, a store that fails before or
 // after the work, a far side that does, queues that lose, double and delay, processes that die between any two calls.
 type world struct {
+	mu      sync.Mutex // of random, open and ended
 	t       *testing.T
 	random  *rand.Rand
 	now     time.Time
@@ -50,10 +52,11 @@ func newWorld(t *testing.T, seed uint64) *world {
 	w.fake.Put(pipeline.Pipeline{Ref: hello})
 	w.fake.Before = func(pipeline.Submission) error { return w.farSide(pipeline.NotDone) }
 	w.fake.After = func(_ pipeline.Submission, run string) error {
-		w.open[run] = !w.ended[run]
-		if w.ended[run] {
-			delete(w.open, run)
+		w.mu.Lock()
+		if !w.ended[run] {
+			w.open[run] = true
 		}
+		w.mu.Unlock()
 		return w.farSide(pipeline.Repeat)
 	}
 	w.submits, w.follows = &unreliable{world: w}, &unreliable{world: w}
@@ -76,7 +79,13 @@ func newWorld(t *testing.T, seed uint64) *world {
 }
 
 // chance is true in so many of a hundred cases, while the world is not healthy.
-func (w *world) chance(percent int) bool { return !w.healthy && w.random.IntN(100) < percent }
+func (w *world) chance(percent int) bool { return !w.healthy && w.below(100) < percent }
+
+func (w *world) below(n int) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.random.IntN(n)
+}
 
 func (w *world) farSide(outcome pipeline.Outcome) error {
 	if w.chance(5) {
@@ -88,6 +97,7 @@ func (w *world) farSide(outcome pipeline.Outcome) error {
 // unreliable is a queue that loses one message in ten, doubles one in ten and delays one in five by up to a minute.
 type unreliable struct {
 	world    *world
+	mu       sync.Mutex
 	messages []message
 }
 
@@ -104,13 +114,16 @@ func (q *unreliable) Send(_ context.Context, body []byte, delay time.Duration) e
 	if w.chance(10) {
 		return nil
 	}
-	at := w.now.Add(delay)
+	at, twice := w.now.Add(delay), w.chance(10)
 	if w.chance(20) {
-		at = at.Add(time.Duration(w.random.IntN(60)) * time.Second)
+		at = at.Add(time.Duration(w.below(60)) * time.Second)
 	}
+	again := message{body, at.Add(time.Duration(w.below(30)) * time.Second)}
+	q.mu.Lock()
+	defer q.mu.Unlock()
 	q.messages = append(q.messages, message{body, at})
-	if w.chance(10) {
-		q.messages = append(q.messages, message{body, at.Add(time.Duration(w.random.IntN(30)) * time.Second)})
+	if twice {
+		q.messages = append(q.messages, again)
 	}
 	return nil
 }
@@ -144,7 +157,7 @@ func (w *world) deliver() {
 	}
 	w.submits.deliver(s.Handle)
 	for _, run := range slices.Sorted(maps.Keys(w.open)) {
-		if w.healthy || w.random.IntN(3) == 0 {
+		if w.healthy || w.below(3) == 0 {
 			w.fake.Finish(run, schedule.Completed, "")
 			delete(w.open, run)
 			w.ended[run] = true
@@ -183,12 +196,12 @@ func (w *world) must(do func() error) {
 // run lets time pass in steps of up to seconds, with outages and deaths now and then.
 func (w *world) run(steps, seconds int, also func()) {
 	for range steps {
-		w.now = w.now.Add(time.Duration(1+w.random.IntN(seconds)) * time.Second)
+		w.now = w.now.Add(time.Duration(1+w.below(seconds)) * time.Second)
 		if w.chance(1) { // everything is down for up to three hours
-			w.now = w.now.Add(time.Duration(w.random.IntN(180)) * time.Minute)
+			w.now = w.now.Add(time.Duration(w.below(180)) * time.Minute)
 			w.process++
 		}
-		if w.random.IntN(2) == 0 {
+		if w.below(2) == 0 {
 			w.tick(15 * time.Second)
 		}
 		also()
@@ -329,11 +342,11 @@ func TestChangesInBetween(t *testing.T) {
 			}
 			asked := 0
 			w.run(1500, 20, func() {
-				if w.random.IntN(10) > 0 {
+				if w.below(10) > 0 {
 					return
 				}
-				name := names[w.random.IntN(len(names))]
-				switch w.random.IntN(4) {
+				name := names[w.below(len(names))]
+				switch w.below(4) {
 				case 0:
 					w.edit(name, func(d *schedule.Definition) { d.Status = schedule.Disabled })
 				case 1, 2:

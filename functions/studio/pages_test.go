@@ -206,7 +206,7 @@ func TestScheduleRuns(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plan, err := record.Due().Plan(noon.Add(time.Minute), noon.Add(time.Minute))
+	plan, err := record.Due().Plan(noon.Add(time.Minute), noon.Add(time.Minute), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -216,7 +216,7 @@ func TestScheduleRuns(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, w := range wakes {
-			if err := errors.Join(s.db.Record(t.Context(), shard, []store.Planned{{Wake: w, Plan: plan}})...); err != nil {
+			if err := errors.Join(s.db.Record(t.Context(), shard, []store.Planned{{Wake: w, Plan: plan}}, noon)...); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -57,26 +57,31 @@ func (f *Function) claim(ctx context.Context, ids []string) (claimed []schedule.
 	for range claimTries {
 		failed = nil
 		var changes []store.Change
+		var last []bool
 		var left []string
 		counted := map[string]bool{}
 		for _, id := range ids {
-			change, held, err := f.find(ctx, id, tried[id])
+			found, err := f.find(ctx, id, tried[id])
 			switch {
 			case err != nil:
 				failed, left = err, append(left, id)
-			case change == nil: // nothing to do
-			case held:
-				claimed = append(claimed, change.To)
-			case counted[change.To.Schedule]:
+			case found.nothing:
+			case found.held:
+				claimed = append(claimed, found.change.To)
+			case counted[found.change.To.Schedule]:
 				left = append(left, id)
 			default:
-				counted[change.To.Schedule] = true
-				tried[id] = change.To.Claim
-				changes = append(changes, *change)
+				counted[found.change.To.Schedule] = true
+				tried[id] = found.change.To.Claim
+				changes, last = append(changes, found.change), append(last, found.last)
 			}
 		}
 		for i, err := range f.DB.Save(ctx, changes) {
-			switch o := changes[i].To; {
+			o := changes[i].To
+			if err == nil && last[i] {
+				f.finish(ctx, o)
+			}
+			switch {
 			case errors.Is(err, store.ErrConflict):
 				left = append(left, o.ID)
 			case err != nil:
@@ -97,45 +102,72 @@ func (f *Function) claim(ctx context.Context, ids []string) (claimed []schedule.
 	return claimed, fmt.Errorf("%d occurrences could not be claimed: %w", len(ids), failed)
 }
 
-// find says what a process that would submit an occurrence has to write first: a claim or a skip; nil when there is
-// nothing to do. held says that tried, a claim that this call may have written, stands.
-func (f *Function) find(ctx context.Context, id string, tried schedule.Claim) (change *store.Change, held bool, err error) {
+// finding is what a process that would submit an occurrence finds.
+type finding struct {
+	nothing bool         // there is nothing to do
+	held    bool         // change.To is claimed already, by this very call
+	change  store.Change // what has to be written first: a claim or a skip
+	last    bool         // the schedule has then submitted all it may
+}
+
+// find reads what a claim needs to know. tried is a claim that this call may have written.
+func (f *Function) find(ctx context.Context, id string, tried schedule.Claim) (found finding, err error) {
 	o, err := f.DB.Occurrence(ctx, id)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
-		return nil, false, nil
+		return finding{nothing: true}, nil
 	case err != nil:
-		return nil, false, err
+		return found, err
 	case o.Value.Status == schedule.Submitting && o.Value.Claim.Same(tried):
-		return &store.Change{From: o, To: o.Value}, true, nil
+		return finding{held: true, change: store.Change{From: o, To: o.Value}}, nil
 	case !o.Value.Claimable(f.Void, f.Now()):
-		return nil, false, nil
+		return finding{nothing: true}, nil
 	}
 	record, err := f.DB.Schedule(ctx, o.Value.Schedule)
 	gone := errors.Is(err, store.ErrNotFound)
 	if err != nil && !gone {
-		return nil, false, err
+		return found, err
 	}
 	s := &record.Schedule.Value
 	if gone {
 		s = nil
 	}
-	if reason := o.Value.Withdrawn(s); reason != "" {
-		return &store.Change{From: o, To: o.Value.Skip(reason, f.Now().UTC())}, false, nil
+	found.change = store.Change{From: o, To: o.Value}
+	to := &found.change.To
+	if reason := to.Withdrawn(s, record.State.Value); reason != "" {
+		*to = to.Skip(reason, f.Now().UTC())
+		found.last = reason == schedule.ReasonLimit
+		return found, nil
 	}
-	to := o.Value
 	if to.Attempts == 0 {
 		definition, err := f.DB.Definition(ctx, *s, to.Revision)
 		if err != nil {
-			return nil, false, err
+			return found, err
 		}
-		to = to.Prepared(definition)
+		*to = to.Prepared(definition)
 	}
-	change = &store.Change{From: o, To: to.Claimed(f.Owner, f.Now())}
+	*to = to.Claimed(f.Owner, f.Now())
 	if s != nil && s.ID == to.ScheduleID() {
-		change.State = record.Counted(record.State.Value.Claimed(change.To))
+		state := record.State.Value.Claimed(*to)
+		found.change.State = record.Counted(state)
+		found.last = s.Status == schedule.Active && s.MaxRuns > 0 && state.Submitted >= s.MaxRuns
 	}
-	return change, false, nil
+	return found, nil
+}
+
+// finish disables a schedule that has submitted all it may. Should it fail, what comes due next is skipped
+// for the limit, and tries again.
+func (f *Function) finish(ctx context.Context, o schedule.Occurrence) {
+	now := f.Now().UTC()
+	_, err := f.DB.Edit(ctx, o.Schedule, now, func(s schedule.Schedule) (schedule.Schedule, error) {
+		if s.ID != o.ScheduleID() || s.Status != schedule.Active {
+			return s, nil
+		}
+		return s.Finished(now), nil
+	})
+	if err != nil {
+		f.Log.WarnContext(ctx, "a schedule that has submitted all it may stays active", "schedule", o.Schedule, "error", err)
+	}
 }
 
 // submit asks the far side for a run and says what became of the occurrence.

@@ -41,6 +41,8 @@ func RightFor(r *http.Request) Right {
 	}
 	if r.Method == http.MethodPost {
 		switch r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:] {
+		case "preview": // computes, and changes nothing
+			return List
 		case "enable", "disable", "trigger", "cancel":
 			return Operate
 		}

@@ -63,6 +63,7 @@ type Pipeline struct {
 	Name        string               `json:"name"`
 	Description string               `json:"description,omitempty"`
 	Parameters  map[string]string    `json:"parameters,omitempty"` // with their defaults
+	Required    []string             `json:"required,omitempty"`   // parameters without a default
 	Problem     string               `json:"problem,omitempty"`    // why it cannot run as it stands
 }
 

@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
+	"time"
 
 	"carillon/shared/recur"
 )
@@ -17,7 +19,8 @@ const (
 	// MaxTrigger is how many of them the trigger may have: it is copied to where the clock reads it.
 	MaxTrigger = 16 << 10
 
-	maxText = 4096
+	maxText      = 4096
+	maxCalendars = 10
 )
 
 var (
@@ -47,12 +50,15 @@ func Decode(data []byte) (Definition, recur.FieldErrors) {
 		Parameters:  parameters("parameters", o.Value("parameters"), &errs),
 		Trigger:     decodeTrigger(o, &errs),
 		CatchUp:     decodeCatchUp(o, &errs),
+		Jitter:      decodeJitter(o),
+		Calendars:   decodeCalendars(o),
+		MaxRuns:     decodeMaxRuns(o),
 		Status:      Activity(oneOf(o, "status", string(Active), string(Active), string(Disabled))),
 	}
 	if raw := o.Value("continue_on_step_failure"); raw != nil && json.Unmarshal(raw, &d.ContinueOnStepFailure) != nil {
 		o.Fail("continue_on_step_failure", "has to be true or false")
 	}
-	o.Strangers([]string{"name", "description", "pipeline", "experiment", "parameters", "trigger", "catch_up", "status", "continue_on_step_failure"})
+	o.Strangers([]string{"name", "description", "pipeline", "experiment", "parameters", "trigger", "catch_up", "jitter", "calendars", "max_runs", "status", "continue_on_step_failure"})
 	if len(errs) == 0 {
 		if canonical, err := json.Marshal(d); err != nil || len(canonical) > MaxDefinition {
 			o.Fail("parameters", "the whole definition may have %d bytes as JSON, this one has %d", MaxDefinition, len(canonical))
@@ -123,6 +129,49 @@ func decodeCatchUp(parent *recur.Object, errs *recur.FieldErrors) (c CatchUp) {
 	}
 	o.Strangers([]string{"policy", "window"})
 	return c
+}
+
+func decodeJitter(o *recur.Object) Duration {
+	written := o.Text("jitter")
+	if written == "" {
+		return 0
+	}
+	jitter, err := ParseDuration(written)
+	switch {
+	case err != nil:
+		o.Fail("jitter", "%v", err)
+	case jitter > 24*time.Hour:
+		o.Fail("jitter", "may be 24h at most")
+	}
+	return Duration(jitter)
+}
+
+func decodeCalendars(o *recur.Object) (names []string) {
+	raw := o.Value("calendars")
+	if raw != nil && json.Unmarshal(raw, &names) != nil {
+		o.Fail("calendars", "has to be a list of calendars' names")
+		return nil
+	}
+	if len(names) > maxCalendars {
+		o.Fail("calendars", "may name %d calendars, these are %d", maxCalendars, len(names))
+	}
+	for i, name := range names {
+		if !ValidName(name) || slices.Contains(names[:i], name) {
+			o.Fail(fmt.Sprintf("calendars[%d]", i), "%.80q cannot be a calendar's name here: a letter or digit, then up to 254 letters, digits, _ or -, each calendar once", name)
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	return names
+}
+
+func decodeMaxRuns(o *recur.Object) (n int) {
+	raw := o.Value("max_runs")
+	if raw != nil && (json.Unmarshal(raw, &n) != nil || n < 1) {
+		o.Fail("max_runs", "has to be a whole number, 1 or more")
+	}
+	return n
 }
 
 // required reads a text that has to be there and to match a pattern.

@@ -80,7 +80,7 @@ func TestPlan(t *testing.T) {
 	} {
 		s := every(row.interval)
 		s.CatchUp = row.catchUp
-		p, err := dueAfter(t, s, at("10:00:00")).Plan(at(row.now), at(row.until))
+		p, err := dueAfter(t, s, at("10:00:00")).Plan(at(row.now), at(row.until), nil)
 		if err != nil {
 			t.Errorf("%s: %v", row.name, err)
 		} else if got := told(p); got != row.want {
@@ -90,7 +90,7 @@ func TestPlan(t *testing.T) {
 }
 
 func TestPlanOfYearsIsOneRecord(t *testing.T) {
-	p, err := dueAfter(t, every(1), at("10:00:00")).Plan(at("10:00:00").AddDate(1, 0, 0), at("10:00:00").AddDate(1, 0, 0))
+	p, err := dueAfter(t, every(1), at("10:00:00")).Plan(at("10:00:00").AddDate(1, 0, 0), at("10:00:00").AddDate(1, 0, 0), nil)
 	if err != nil || len(p.Record) > maxFire || p.Record[0].Count != 365*24*60-61 {
 		t.Errorf("a year missed: %v, %d records, the first of %d", err, len(p.Record), p.Record[0].Count)
 	}
@@ -134,7 +134,7 @@ func TestWithdrawn(t *testing.T) {
 	now := at("10:15:01")
 	s := every(15)
 	due := dueAfter(t, s, at("10:00:00"))
-	waiting := due.occurrence(at("10:15:00"), at("10:14:50"))
+	waiting := planned(t, due, at("10:14:50"), at("10:15:00"))
 	manual := Asked(s, "", "x", "me", nil, at("10:14:50"))
 
 	disabled := s.Definition
@@ -164,16 +164,25 @@ func TestWithdrawn(t *testing.T) {
 		{"asked for, disabled then", manual, &off, ReasonDisabled},
 		{"asked for while disabled", manual, &born, ""},
 	} {
-		if got := row.o.Withdrawn(row.s); got != row.want {
+		if got := row.o.Withdrawn(row.s, State{}); got != row.want {
 			t.Errorf("%s: withdrawn for %q, want %q", row.name, got, row.want)
 		}
-		if got := row.o.Claimed("p", now).Withdrawn(row.s); got != "" {
+		if got := row.o.Claimed("p", now).Withdrawn(row.s, State{}); got != "" {
 			t.Errorf("%s: withdrawn for %q after a submission may have gone out", row.name, got)
 		}
 	}
-	if got := waiting.Claimed("p", now).Again(errors.New("down"), true, 0, now).Withdrawn(&off); got != ReasonDisabled {
+	if got := waiting.Claimed("p", now).Again(errors.New("down"), true, 0, now).Withdrawn(&off, State{}); got != ReasonDisabled {
 		t.Errorf("withdrawn for %q after a submission that certainly did nothing", got)
 	}
+}
+
+func planned(t *testing.T, due Due, now, until time.Time) Occurrence {
+	t.Helper()
+	p, err := due.Plan(now, until, nil)
+	if err != nil || len(p.Record) != 1 {
+		t.Fatal(p, err)
+	}
+	return p.Record[0]
 }
 
 func ptr[T any](v T) *T { return &v }

@@ -61,6 +61,8 @@ const (
 	ReasonTriggerChanged Reason = "trigger_changed" // the trigger was changed before its time
 	ReasonMissed         Reason = "missed"          // too late, and the catch-up policy is none
 	ReasonCatchUpWindow  Reason = "catch_up_window" // too late, and outside the catch-up window
+	ReasonCalendar       Reason = "calendar"        // a calendar excludes its time; Error names it
+	ReasonLimit          Reason = "limit"           // max_runs have been submitted
 	ReasonCatchUpLatest  Reason = "catch_up_latest" // too late, and a later one was caught up instead
 )
 

@@ -18,9 +18,9 @@ const (
 	maxLook     = time.Minute
 )
 
-// Withdrawn returns why o may no longer be submitted: its schedule has been disabled, deleted (s is nil), or given
-// another trigger meanwhile; "" when it may. Once a submission may have gone out, it is seen to its end.
-func (o Occurrence) Withdrawn(s *Schedule) Reason {
+// Withdrawn returns why o may no longer be submitted: its schedule has been disabled, deleted (s is nil), given
+// another trigger meanwhile, or has submitted all it may; "" when it may. Once a submission may have gone out, it is seen to its end.
+func (o Occurrence) Withdrawn(s *Schedule, state State) Reason {
 	switch {
 	case o.Tried:
 		return ""
@@ -30,6 +30,8 @@ func (o Occurrence) Withdrawn(s *Schedule) Reason {
 		return ReasonDisabled
 	case o.Kind == Scheduled && s.TriggerRevision > o.Revision && o.Nominal.After(s.TriggerChanged):
 		return ReasonTriggerChanged
+	case o.Kind == Scheduled && o.Attempts == 0 && s.MaxRuns > 0 && state.Submitted >= s.MaxRuns:
+		return ReasonLimit
 	}
 	return ""
 }
@@ -137,7 +139,7 @@ func (o Occurrence) Observed(seen Observation, now time.Time) Occurrence {
 // Woken is o when the clock sends it on its way again: it looks again after as long as it has waited, from one
 // minute to a quarter of an hour.
 func (o Occurrence) Woken(now time.Time) Occurrence {
-	late := now.Sub(o.Wake) + now.Sub(o.Recorded)
+	late := now.Sub(later(o.Start, o.Submitted))
 	o.Wake = ceilSecond(later(o.Start, now).Add(min(max(late, Resend), maxBackOff)))
 	return o
 }

@@ -18,6 +18,9 @@ type Definition struct {
 	Parameters  Parameters  `json:"parameters,omitempty"`
 	Trigger     Trigger     `json:"trigger"`
 	CatchUp     CatchUp     `json:"catch_up,omitzero"`
+	Jitter      Duration    `json:"jitter,omitempty"`    // spreads the starts; at most 24 hours
+	Calendars   []string    `json:"calendars,omitempty"` // that exclude occurrences, by name
+	MaxRuns     int         `json:"max_runs,omitempty"`  // regular occurrences to submit; 0 is no limit
 	Status      Activity    `json:"status"`
 
 	ContinueOnStepFailure bool `json:"continue_on_step_failure,omitempty"`
@@ -136,6 +139,14 @@ func (s Schedule) Revise(d Definition, by, note string, now time.Time) Schedule 
 		}
 	}
 	return next
+}
+
+// Finished makes the last revision of a schedule that has done all it was to do. Occurrences that wait still fire.
+func (s Schedule) Finished(now time.Time) Schedule {
+	s.Status, s.StatusNote = Disabled, &StatusNote{Note: "done", By: "carillon", At: now}
+	s.Revision++
+	s.Updated, s.By = now, "carillon"
+	return s
 }
 
 // State is what is counted for a schedule, apart from its definition.

@@ -67,14 +67,37 @@ type Planned struct {
 
 // Record writes what was decided for schedules of one shard: for each, its move to the next time and the
 // occurrences, both or neither. The errors stand in the order of planned; one that wraps ErrConflict says that
-// somebody else has moved that schedule.
-func (db *DB) Record(ctx context.Context, shard int, planned []Planned) []error {
+// somebody else has moved that schedule. A schedule of one instant becomes Disabled with it.
+func (db *DB) Record(ctx context.Context, shard int, planned []Planned, now time.Time) []error {
 	units := make([]unit, len(planned))
 	for i, p := range planned {
-		old := Op{Kind: Delete, Sort: p.Wake.sort, Version: p.Wake.version}
-		units[i] = planUnit(p.Plan, old, Put, "")
+		units[i] = planUnit(p.Plan, Op{Kind: Delete, Sort: p.Wake.sort, Version: p.Wake.version}, Put, "")
 	}
-	return db.commit(ctx, partition(shard), units)
+	unread := db.finishDone(ctx, planned, units, now)
+	errs := db.commit(ctx, partition(shard), units)
+	for i, err := range unread {
+		errs[i] = err
+	}
+	return errs
+}
+
+// finishDone adds the end of schedules that are done to their units: a crash between two transactions would leave
+// them Active for ever. A unit whose schedule cannot be read is emptied, and has its error.
+func (db *DB) finishDone(ctx context.Context, planned []Planned, units []unit, now time.Time) map[int]error {
+	unread := map[int]error{}
+	for i, p := range planned {
+		if !p.Plan.Done() {
+			continue
+		}
+		r, err := db.Schedule(ctx, p.Plan.Due.Schedule)
+		switch {
+		case err != nil:
+			units[i], unread[i] = nil, err
+		case r.Schedule.Value.Status == schedule.Active:
+			units[i] = append(units[i], reviseOps(r, r.Schedule.Value.Finished(now))...)
+		}
+	}
+	return unread
 }
 
 // planUnit writes a plan. Whoever moves a schedule deletes its old wake row: that is the lock.

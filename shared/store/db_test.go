@@ -75,14 +75,14 @@ func tick(t *testing.T, db *store.DB, now time.Time) (recorded []schedule.Occurr
 			if w.Due == nil {
 				continue
 			}
-			plan, err := w.Due.Plan(now, now)
+			plan, err := w.Due.Plan(now, now, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
 			planned = append(planned, store.Planned{Wake: w, Plan: plan})
 			recorded = append(recorded, plan.Record...)
 		}
-		if err := errors.Join(db.Record(ctx, shard, planned)...); err != nil {
+		if err := errors.Join(db.Record(ctx, shard, planned, now)...); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -222,16 +222,16 @@ func TestRecordKeepsNeighboursApart(t *testing.T) {
 	}
 	var planned []store.Planned
 	for _, w := range wakes {
-		plan, err := w.Due.Plan(now, now)
+		plan, err := w.Due.Plan(now, now, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		planned = append(planned, store.Planned{Wake: w, Plan: plan})
 	}
-	if err := errors.Join(db.Record(ctx, 3, planned[10:12])...); err != nil { // another tick was faster with two
+	if err := errors.Join(db.Record(ctx, 3, planned[10:12], now)...); err != nil { // another tick was faster with two
 		t.Fatal(err)
 	}
-	for i, err := range db.Record(ctx, 3, planned) {
+	for i, err := range db.Record(ctx, 3, planned, now) {
 		if conflict := errors.Is(err, store.ErrConflict); conflict != (i == 10 || i == 11) {
 			t.Errorf("schedule %d: %v", i, err)
 		}

@@ -117,11 +117,18 @@ func (db *DB) settled(ctx context.Context, name string, now time.Time) (Record, 
 		if due.Next.IsZero() || due.Next.After(now) {
 			return r, nil
 		}
-		plan, err := due.Plan(now, now)
+		exclusions, err := db.Exclusions(ctx, due.Calendars...)
+		if err != nil {
+			return r, err
+		}
+		plan, err := due.Plan(now, now, exclusions(due))
 		if err != nil {
 			return r, err
 		}
 		u := planUnit(plan, Op{Kind: Delete, Sort: dueWakeKey(due)}, Replace, r.due.version)
+		if plan.Done() {
+			u = append(u, reviseOps(r, r.Schedule.Value.Finished(now))...)
+		}
 		if err := db.driver.Apply(ctx, partition(shardOf(name)), u...); err != nil {
 			return r, err
 		}
@@ -132,7 +139,8 @@ func (db *DB) settled(ctx context.Context, name string, now time.Time) (Record, 
 func (r Record) Due() schedule.Due {
 	s := r.Schedule.Value
 	return schedule.Due{
-		Schedule: s.Name, ScheduleID: s.ID, Revision: s.Revision, Trigger: s.Trigger, CatchUp: s.CatchUp, Anchor: s.Anchor,
+		Schedule: s.Name, ScheduleID: s.ID, Revision: s.Revision, Trigger: s.Trigger, CatchUp: s.CatchUp,
+		Jitter: s.Jitter, Calendars: s.Calendars, Anchor: s.Anchor,
 		Next: r.due.Value.Next, Recorded: r.due.Value.Recorded,
 	}
 }
@@ -143,15 +151,21 @@ func editUnit(r Record, next schedule.Schedule, now time.Time) (unit, error) {
 	if err != nil {
 		return nil, err
 	}
+	u := append(reviseOps(r, next), dueOp(due, Replace, r.due.version))
+	return append(u, moveWake(oldDue, due)...), nil
+}
+
+// reviseOps replaces a schedule by its next revision and keeps the old one.
+func reviseOps(r Record, next schedule.Schedule) unit {
+	old := r.Schedule.Value
 	u := unit{
 		{Kind: Replace, Sort: scheduleKey(old.Name, "def"), Value: encode(next), Version: r.Schedule.version},
 		{Kind: Create, Sort: revisionKey(old.ID, old.Revision), Value: encode(old)},
-		dueOp(due, Replace, r.due.version),
 	}
 	if old.Revision > keepRevisions {
 		u = append(u, Op{Kind: Delete, Sort: revisionKey(old.ID, old.Revision-keepRevisions)})
 	}
-	return append(u, moveWake(oldDue, due)...), nil
+	return u
 }
 
 func moveWake(old, due schedule.Due) unit {

@@ -1,11 +1,13 @@
 package azureml
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
@@ -25,19 +27,20 @@ const (
 	maxListing = 256 << 20 // bytes of a list, which is never held whole
 )
 
-// service is one host, and the tokens that it takes. It sends each request once: whoever calls a Target retries.
+// service is one host, and the tokens that it takes. It sends each request once (of a GET the transport may send
+// another, on a fresh connection): whoever calls a Target retries.
 type service struct {
 	base     string // scheme and host
 	pipeline runtime.Pipeline
 }
 
 func newService(base *url.URL, scope string, credential azcore.TokenCredential, transport http.RoundTripper) service {
+	if transport == nil {
+		transport = newTransport()
+	}
 	client := &http.Client{
 		Transport:     fence{base.Scheme, base.Host, transport},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
-	if transport == nil {
-		client.Transport = fence{base.Scheme, base.Host, newTransport()}
 	}
 	bearer := runtime.NewBearerTokenPolicy(tokens{credential}, []string{scope}, &policy.BearerTokenOptions{
 		InsecureAllowCredentialWithHTTP: loopback(base.Hostname()),
@@ -55,10 +58,15 @@ func newService(base *url.URL, scope string, credential azcore.TokenCredential, 
 
 // newTransport finds out about connections that are dead, and keeps as many as submissions go out at once.
 func newTransport() http.RoundTripper {
-	t := http.DefaultTransport.(*http.Transport).Clone()
-	t.MaxIdleConnsPerHost = 16
-	t.HTTP2 = &http.HTTP2Config{SendPingTimeout: 10 * time.Second, PingTimeout: 5 * time.Second}
-	return t
+	return &http.Transport{
+		Proxy:               http.ProxyFromEnvironment,
+		DialContext:         (&net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		TLSHandshakeTimeout: 10 * time.Second,
+		IdleConnTimeout:     90 * time.Second,
+		MaxIdleConnsPerHost: 16,
+		ForceAttemptHTTP2:   true,
+		HTTP2:               &http.HTTP2Config{SendPingTimeout: 10 * time.Second, PingTimeout: 5 * time.Second},
+	}
 }
 
 // fence lets requests to one host through.
@@ -89,25 +97,38 @@ type policyFunc func(*policy.Request) (*http.Response, error)
 
 func (f policyFunc) Do(r *policy.Request) (*http.Response, error) { return f(r) }
 
-// sentKey is the key of a *atomic.Bool in a request's context: whether the service may have seen the request.
-type sentKey struct{}
+// trip is one request on its way. It travels in the request's context.
+type trip struct {
+	body []byte
+	sent atomic.Bool // the service may have seen it
+}
+
+type tripKey struct{}
 
 // watch stands behind the policy that gets tokens, so that it sees the request itself only. A request counts as
 // sent from the moment it is given a connection. The transport asks for another one only if nothing was written,
 // or the service said that it did not look at it.
+//
+// Each sending gets a reader of its own: the SDK's one is shared with a connection that may still be writing.
 func watch(r *policy.Request) (*http.Response, error) {
 	ctx := r.Raw().Context()
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	sent := ctx.Value(sentKey{}).(*atomic.Bool)
-	sent.Store(true)
-	resp, err := r.WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GetConn: func(string) { sent.Store(false) },
-		GotConn: func(httptrace.GotConnInfo) { sent.Store(true) },
-	})).Next()
+	t := ctx.Value(tripKey{}).(*trip)
+	t.sent.Store(true)
+	r = r.WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GetConn: func(string) { t.sent.Store(false) },
+		GotConn: func(httptrace.GotConnInfo) { t.sent.Store(true) },
+	}))
+	if raw := r.Raw(); t.body != nil {
+		raw.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(t.body)), nil }
+		raw.Body, _ = raw.GetBody()
+		raw.ContentLength = int64(len(t.body))
+	}
+	resp, err := r.Next()
 	if err == nil && resp.StatusCode == http.StatusUnauthorized {
-		sent.Store(false) // the bearer policy may answer a challenge, and fail there
+		t.sent.Store(false) // the bearer policy may answer a challenge, and fail there
 	}
 	return resp, err
 }
@@ -130,10 +151,11 @@ func (s service) stream(ctx context.Context, method, path string, in any, read f
 	}
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
-	var sent atomic.Bool
-	r, err := runtime.NewRequest(context.WithValue(ctx, sentKey{}, &sent), method, s.base+path)
+	t := new(trip)
+	r, err := runtime.NewRequest(context.WithValue(ctx, tripKey{}, t), method, s.base+path)
 	if err == nil && in != nil {
-		err = runtime.MarshalAsJSON(r, in)
+		r.Raw().Header.Set("Content-Type", "application/json")
+		t.body, err = json.Marshal(in)
 	}
 	if err != nil {
 		return &failure{err: err}
@@ -146,7 +168,7 @@ func (s service) stream(ctx context.Context, method, path string, in any, read f
 	}
 	switch {
 	case err != nil:
-		return &failure{sent: sent.Load(), err: unwrapURL(err)}
+		return &failure{sent: t.sent.Load(), err: unwrapURL(err)}
 	case resp.StatusCode < 200 || resp.StatusCode > 299:
 		return readFailure(resp, time.Now())
 	}

@@ -12,9 +12,9 @@ import (
 // enumName reads an enumeration's value, which travels as its name or, from older services, as its number. A number
 // that is not known is its own name.
 func enumName(data []byte, names ...string) string {
-	text := strings.Trim(string(data), `"`)
-	if text == "null" {
-		return ""
+	var text string // stays empty for null
+	if json.Unmarshal(data, &text) != nil {
+		text = string(data)
 	}
 	if n, err := strconv.Atoi(text); err == nil && n >= 0 && n < len(names) {
 		return names[n]

@@ -173,12 +173,15 @@ func (it item) pipeline() pipeline.Pipeline {
 	if p.Name == "" {
 		p.Name = it.id
 	}
-	if it.problem != "" || len(it.def.parameters) == 0 {
+	if it.problem != "" {
 		return p
 	}
 	p.Parameters = map[string]string{}
 	for _, param := range it.def.parameters {
 		p.Parameters[param.name] = param.value
+		if param.required {
+			p.Required = append(p.Required, param.name)
+		}
 	}
 	return p
 }

@@ -10,8 +10,9 @@
 package azuremltest
 
 import (
-	"cmp"
 	"fmt"
+	"io"
+	"log"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -102,10 +103,18 @@ type Server struct {
 }
 
 // Start serves a workspace. The test fails for each complaint.
-func Start(t testing.TB) *Server {
+func Start(t testing.TB) *Server { return start(t, false) }
+
+// StartHTTP2 is Start with HTTP/2, as the real service is called.
+func StartHTTP2(t testing.TB) *Server { return start(t, true) }
+
+func start(t testing.TB, http2 bool) *Server {
 	s := New()
 	s.Complain = func(complaint string) { t.Error("the workspace: " + complaint) }
-	web := httptest.NewTLSServer(s)
+	web := httptest.NewUnstartedServer(s)
+	web.Config.ErrorLog = log.New(io.Discard, "", 0) // callers that do not trust it
+	web.EnableHTTP2 = http2
+	web.StartTLS()
 	t.Cleanup(web.Close)
 	return &Server{Service: s, URL: web.URL, Transport: web.Client().Transport, Close: web.Close}
 }
@@ -204,10 +213,10 @@ func (s *Service) run(id string) *Run {
 	return nil
 }
 
-func sorted[V any](m map[string]V) []V {
-	var values []V
-	for _, key := range slices.SortedFunc(maps.Keys(m), func(a, b string) int { return cmp.Compare(b, a) }) {
-		values = append(values, m[key])
+// backwards is the order of lists here, so that nobody relies on one.
+func backwards[V any](m map[string]V) (values []V) {
+	for _, id := range slices.Backward(slices.Sorted(maps.Keys(m))) {
+		values = append(values, m[id])
 	}
 	return values
 }

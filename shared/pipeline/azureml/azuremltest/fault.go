@@ -29,9 +29,10 @@ type Fault struct {
 	Hold       func(ctx context.Context) // ctx ends when the caller goes away
 	Drop       bool                      // the connection ends; with a Status in the middle of the answer
 	Status     int
+	Body       string // with Status; "" is an error in the service's form
+	RetryAfter string // headers, with Status
 	Location   string
-	RetryAfter string
-	Body       string // instead of an error in the service's form
+	Challenge  string
 }
 
 // Fail puts faults up for the next requests for an operation, one for each.
@@ -97,11 +98,10 @@ func (f Fault) write(w http.ResponseWriter) {
 	if f.Status == 0 {
 		panic(http.ErrAbortHandler)
 	}
-	if f.RetryAfter != "" {
-		w.Header().Set("Retry-After", f.RetryAfter)
-	}
-	if f.Location != "" {
-		w.Header().Set("Location", f.Location)
+	for name, value := range map[string]string{"Retry-After": f.RetryAfter, "Location": f.Location, "WWW-Authenticate": f.Challenge} {
+		if value != "" {
+			w.Header().Set(name, value)
+		}
 	}
 	switch {
 	case f.Drop:

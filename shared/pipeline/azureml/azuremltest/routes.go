@@ -26,8 +26,9 @@ type route struct {
 
 // call is a request that is in order.
 type call struct {
-	name string // the group of the path, unescaped
-	body []byte
+	name       string // the group of the path, unescaped
+	activeOnly bool
+	body       []byte
 }
 
 func path(pattern string) *regexp.Regexp {
@@ -60,47 +61,42 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// Paths are matched as they are written: what a server makes of others is not known.
 	below := strings.Replace(r.URL.EscapedPath(), s.scope(), "{}", 1)
 	for _, route := range routes {
-		groups := route.path.FindStringSubmatch(below)
-		if groups == nil || route.method != r.Method {
-			continue
-		}
-		s.mu.Lock()
-		s.asked[route.op]++
-		s.mu.Unlock()
-		c, wrong := s.check(route, r)
-		name, err := url.PathUnescape(groups[1])
-		if err != nil {
-			wrong = "its path cannot be unescaped"
-		}
-		if wrong != "" {
-			s.reject(w, r, wrong)
+		if groups := route.path.FindStringSubmatch(below); groups != nil && route.method == r.Method {
+			s.serve(w, r, route, groups[1])
 			return
 		}
-		c.name = name
-		s.perform(w, r, route.op, func() reply {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			return route.work(s, c)
-		})
-		return
 	}
-	s.reject(w, r, "there is no such route")
+	s.reject(w, r, http.StatusNotFound, "there is no such route")
 }
 
-func (s *Service) reject(w http.ResponseWriter, r *http.Request, wrong string) {
-	s.Complain(fmt.Sprintf("%s %s: %s", r.Method, r.URL.RequestURI(), wrong))
-	status := http.StatusBadRequest
-	if strings.HasPrefix(wrong, "its token") || strings.HasPrefix(wrong, "its Authorization") {
-		status = http.StatusUnauthorized
+func (s *Service) serve(w http.ResponseWriter, r *http.Request, route route, name string) {
+	s.mu.Lock()
+	s.asked[route.op]++
+	s.mu.Unlock()
+	if wrong := s.checkToken(r); wrong != "" {
+		s.reject(w, r, http.StatusUnauthorized, wrong)
+		return
 	}
+	c, wrong := route.check(r)
+	if wrong != "" {
+		s.reject(w, r, http.StatusBadRequest, wrong)
+		return
+	}
+	c.name, _ = url.PathUnescape(name) // the server has done so before
+	s.perform(w, r, route.op, func() reply {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return route.work(s, c)
+	})
+}
+
+func (s *Service) reject(w http.ResponseWriter, r *http.Request, status int, wrong string) {
+	s.Complain(fmt.Sprintf("%s %s: %s", r.Method, r.URL.RequestURI(), wrong))
 	refuse(status, "Complaint", wrong).write(w)
 }
 
-// check says what is wrong with a request for a route, "" for nothing.
-func (s *Service) check(route route, r *http.Request) (c call, wrong string) {
-	if wrong := s.checkToken(r); wrong != "" {
-		return c, wrong
-	}
+// check says what is wrong with a request for the route, apart from its token; "" for nothing.
+func (route route) check(r *http.Request) (c call, wrong string) {
 	query := r.URL.Query()
 	if given := slices.Sorted(maps.Keys(query)); !slices.Equal(given, route.query) {
 		return c, fmt.Sprintf("its query has %q, not %q", given, route.query)
@@ -115,7 +111,7 @@ func (s *Service) check(route route, r *http.Request) (c call, wrong string) {
 	if err != nil {
 		return c, "its body did not arrive"
 	}
-	c.body = data
+	c.body, c.activeOnly = data, query.Get("activeOnly") == "true"
 	return c, checkBody(route.fields, data, r.Header.Get("Content-Type"))
 }
 

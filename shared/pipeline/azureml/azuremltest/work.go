@@ -192,12 +192,14 @@ func (s *Service) pipelineEntity(p Pipeline) map[string]any {
 	}
 }
 
-// The lists come in no useful order, and hold what is not active too: the routes' activeOnly is not told apart.
+func active(status string) bool { return status == "" || status == "Active" }
 
-func (s *Service) listPipelines(call) reply {
+func (s *Service) listPipelines(c call) reply {
 	list := []any{}
-	for _, p := range sorted(s.pipelines) {
-		list = append(list, s.pipelineEntity(p))
+	for _, p := range backwards(s.pipelines) {
+		if active(p.Status) || !c.activeOnly {
+			list = append(list, s.pipelineEntity(p))
+		}
 	}
 	return reply{http.StatusOK, list}
 }
@@ -210,13 +212,15 @@ func (s *Service) getPipeline(c call) reply {
 	return reply{http.StatusOK, s.pipelineEntity(p)}
 }
 
-func (s *Service) listEndpoints(call) reply {
+func (s *Service) listEndpoints(c call) reply {
 	list := []any{}
-	for _, e := range sorted(s.endpoints) {
-		list = append(list, map[string]any{
-			"Id": e.ID, "Name": e.Name, "Description": e.Description, "DefaultPipelineId": e.Pipeline,
-			"EntityStatus": s.entityStatus(e.Status),
-		})
+	for _, e := range backwards(s.endpoints) {
+		if active(e.Status) || !c.activeOnly {
+			list = append(list, map[string]any{
+				"Id": e.ID, "Name": e.Name, "Description": e.Description, "DefaultPipelineId": e.Pipeline,
+				"EntityStatus": s.entityStatus(e.Status),
+			})
+		}
 	}
 	return reply{http.StatusOK, list}
 }
