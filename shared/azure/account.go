@@ -1,5 +1,5 @@
-// Package azure keeps Carillon's rows and carries its messages in one Azure Storage account: the tables are a
-// store.Driver, the queues are queue.Queues.
+// Package azure is Carillon on Azure: the Functions host calls it, one Storage account keeps its rows (Account.Store)
+// and carries its messages (Account.Queue).
 package azure
 
 import (

@@ -202,19 +202,14 @@ func TestRefusedToken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, read := a.Store("rows").Get(t.Context(), "p", "row")
-	for what, err := range map[string]error{
-		"Get":   read,
-		"Apply": a.Store("rows").Apply(t.Context(), "p", store.Op{Kind: store.Put, Sort: "row"}),
-		"Send":  a.Queue("hints").Send(t.Context(), []byte("x"), 0),
-	} {
+	each(a.Store("rows"), a.Queue("hints"), "row", store.Op{Kind: store.Put, Sort: "row"}, func(what string, err error) {
 		if err == nil || !strings.Contains(err.Error(), "Data Contributor") {
 			t.Errorf("%s: %v", what, err)
 		}
 		if err != nil && strings.Contains(err.Error(), token[:40]) {
 			t.Errorf("%s: the token is in %v", what, err)
 		}
-	}
+	})
 }
 
 func trusting(roots *x509.CertPool) *http.Client {

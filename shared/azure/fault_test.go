@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"carillon/shared/azure/azuritetest"
+	"carillon/shared/queue"
 	"carillon/shared/store"
 )
 
@@ -169,7 +170,7 @@ func TestReadFaults(t *testing.T) {
 
 // Writers over a bad way lose nothing and do nothing twice: who does not know whether it was done looks.
 func TestConcurrentWritersWithFaults(t *testing.T) {
-	const writers, each = 6, 12
+	const writers, times = 6, 12
 	azurite := azuritetest.Start(t)
 	direct := account(t, azurite.ConnectionString())
 	table := fresh()
@@ -187,7 +188,7 @@ func TestConcurrentWritersWithFaults(t *testing.T) {
 	for w := range writers {
 		all.Go(func() {
 			d := account(t, way).Store(table) // as a process of its own
-			for n := 0; n < each; {
+			for n := 0; n < times; {
 				row, err := d.Get(t.Context(), "p", "n")
 				if err != nil {
 					t.Error(err)
@@ -208,16 +209,26 @@ func TestConcurrentWritersWithFaults(t *testing.T) {
 	}
 	all.Wait()
 	row, err := direct.Store(table).Get(t.Context(), "p", "n")
-	if want := strconv.Itoa(writers * each); err != nil || string(row.Value) != want {
+	if want := strconv.Itoa(writers * times); err != nil || string(row.Value) != want {
 		t.Errorf("counted to %s, want %s, %v", row.Value, want, err)
 	}
 	marks, err := direct.Store(table).Scan(t.Context(), "p", "by|", "by||", store.MaxScan)
-	if err != nil || len(marks) != writers*each {
-		t.Errorf("%d marks, want %d, %v", len(marks), writers*each, err)
+	if err != nil || len(marks) != writers*times {
+		t.Errorf("%d marks, want %d, %v", len(marks), writers*times, err)
 	}
 	if uncertain.Load() == 0 {
 		t.Error("no outcome was uncertain: the test tests nothing")
 	}
+}
+
+// each makes one call of each kind, all at once.
+func each(d store.Driver, q queue.Queue, sort string, op store.Op, check func(what string, err error)) {
+	var all sync.WaitGroup
+	ctx := context.Background()
+	all.Go(func() { _, err := d.Get(ctx, "p", sort); check("Get", err) })
+	all.Go(func() { check("Apply", d.Apply(ctx, "p", op)) })
+	all.Go(func() { check("Send", q.Send(ctx, []byte("x"), 0)) })
+	all.Wait()
 }
 
 // Azurite goes and comes back: what it acknowledged is there, and nothing has to be opened again.
@@ -234,16 +245,11 @@ func TestOutage(t *testing.T) {
 		t.Fatal(err)
 	}
 	azurite.Stop()
-	_, err = d.Get(t.Context(), "p", "before")
-	for what, err := range map[string]error{
-		"Get":   err,
-		"Apply": d.Apply(t.Context(), "p", create("during")),
-		"Send":  q.Send(t.Context(), []byte("during"), 0),
-	} {
+	each(d, q, "before", create("during"), func(what string, err error) {
 		if !open(err) {
 			t.Errorf("%s during the outage: %v", what, err)
 		}
-	}
+	})
 	azurite.Start()
 	row, err := d.Get(t.Context(), "p", "before")
 	if err != nil || string(row.Value) != "x" || row.Version != before.Version {

@@ -32,7 +32,7 @@ type sample struct {
 	Body   string
 }
 
-func samples(t *testing.T) map[string]sample {
+func readSamples(t *testing.T) map[string]sample {
 	t.Helper()
 	text, err := os.ReadFile("testdata/calls.jsonl")
 	if err != nil {
@@ -56,8 +56,8 @@ func (s sample) named(function string) sample {
 	return s
 }
 
-// send sends a request as it is written. A target is not cleaned on the way.
-func send(at, method, target string, header http.Header, body string) (*http.Response, error) {
+// sendTo sends a request as it is written. A target is not cleaned on the way.
+func sendTo(at, method, target string, header http.Header, body string) (*http.Response, error) {
 	r, err := http.NewRequest(method, at+target, strings.NewReader(body))
 	if err != nil {
 		return nil, err
@@ -89,19 +89,19 @@ func accepted(answer *http.Response, err error) error {
 	return nil
 }
 
-func serve(t *testing.T, functions host.Functions, deadline time.Duration) *httptest.Server {
+func serveHost(t *testing.T, functions host.Functions, deadline time.Duration) *httptest.Server {
 	h := &Host{Functions: functions, Deadline: deadline, Log: slog.New(slog.DiscardHandler)}
 	server := httptest.NewServer(h.Handler())
 	t.Cleanup(server.Close)
 	return server
 }
 
-// open is the Host behind two ways of bringing HTTP to it.
-func open(outside func(at string) hosttest.Visit) hosttest.Open {
+// openHost is the Host behind two ways of bringing HTTP to it.
+func openHost(outside func(at string) hosttest.Visit) hosttest.Open {
 	return func(t *testing.T, functions host.Functions, deadline time.Duration) hosttest.Env {
-		server := serve(t, functions, deadline)
-		deliver := func(s sample) error { return accepted(send(server.URL, s.Method, s.URI, s.Hdr, s.Body)) }
-		all := samples(t)
+		server := serveHost(t, functions, deadline)
+		deliver := func(s sample) error { return accepted(sendTo(server.URL, s.Method, s.URI, s.Hdr, s.Body)) }
+		all := readSamples(t)
 		garbage := func(function string, payload []byte) error {
 			s := all["queue, binary"].named(function)
 			s.Body = string(payload)
@@ -161,7 +161,7 @@ func proxied(at string) hosttest.Visit {
 		header := r.Header.Clone()
 		header["X-Azure-Functions-Invocationid"] = []string{"0a69326e-938b-4c2e-a788-06fea6e335e2"}
 		header["X-Forwarded-Host"] = []string{r.URL.Host}
-		return send(at, r.Method, target, header, string(body))
+		return sendTo(at, r.Method, target, header, string(body))
 	}
 }
 
@@ -176,18 +176,18 @@ func forwarded(at string) hosttest.Visit {
 			return nil, err
 		}
 		header := r.Header.Clone()
-		header["X-Azure-Functions-Invocationid"] = []string{"the-caller's", "0a69326e-938b-4c2e-a788-06fea6e335e2"}
+		header["X-Azure-Functions-Invocationid"] = []string{"the-caller's, 0a69326e-938b-4c2e-a788-06fea6e335e2"}
 		header["User-Agent"] = []string{"Azure-Functions-Host/4.1045.200.25556"}
-		return send(at, r.Method, r.URL.RequestURI(), header, string(body))
+		return sendTo(at, r.Method, r.URL.RequestURI(), header, string(body))
 	}
 }
 
-func TestHostProxied(t *testing.T)   { hosttest.Run(t, open(proxied)) }
-func TestHostForwarded(t *testing.T) { hosttest.Run(t, open(forwarded)) }
+func TestHostProxied(t *testing.T)   { hosttest.Run(t, openHost(proxied)) }
+func TestHostForwarded(t *testing.T) { hosttest.Run(t, openHost(forwarded)) }
 
 func TestReady(t *testing.T) {
-	server := serve(t, host.Functions{}, time.Hour)
-	if err := accepted(send(server.URL, "GET", "/", nil, "")); err != nil {
+	server := serveHost(t, host.Functions{}, time.Hour)
+	if err := accepted(sendTo(server.URL, "GET", "/", nil, "")); err != nil {
 		t.Error(err)
 	}
 }
@@ -367,13 +367,13 @@ func TestHostLog(t *testing.T) {
 	post("/submit", "one")
 	post("/api/schedules", "mine", "first, two")
 	log.Info("at large")
-	got := read(t, &out)
-	want := []line{{Level: "INFO", Msg: "two\nlines", Function: "submit", Invocation: "one"}, {Level: "INFO", Msg: "at large"}}
+	got := logged(t, &out)
+	want := []logLine{{Level: "INFO", Msg: "two\nlines", Function: "submit", Invocation: "one"}, {Level: "INFO", Msg: "at large"}}
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("out: got %v, want %v", got, want)
 	}
-	got = read(t, &errs)
-	want = []line{
+	got = logged(t, &errs)
+	want = []logLine{
 		{Level: "ERROR", Msg: "a function panicked", Function: "submit", Invocation: "one"},
 		{Level: "WARN", Msg: "the call failed; the host is told so", Function: "submit", Invocation: "one"},
 		{Level: "WARN", Msg: "careful", Function: "api", Invocation: "two"},
@@ -383,13 +383,13 @@ func TestHostLog(t *testing.T) {
 	}
 }
 
-type line struct{ Level, Msg, Function, Invocation string }
+type logLine struct{ Level, Msg, Function, Invocation string }
 
-func read(t *testing.T, text *bytes.Buffer) []line {
+func logged(t *testing.T, text *bytes.Buffer) []logLine {
 	t.Helper()
-	var all []line
+	var all []logLine
 	for record := range bytes.Lines(text.Bytes()) {
-		var l line
+		var l logLine
 		if err := json.Unmarshal(record, &l); err != nil {
 			t.Errorf("%s: %v", record, err)
 		}
@@ -445,7 +445,7 @@ func TestServe(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error)
 	go func() { ended <- h.Serve(ctx, port) }()
-	for accepted(send("http://127.0.0.1:"+port, "GET", "/", nil, "")) != nil {
+	for accepted(sendTo("http://127.0.0.1:"+port, "GET", "/", nil, "")) != nil {
 		if t.Context().Err() != nil {
 			t.Fatal("never ready")
 		}

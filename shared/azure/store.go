@@ -24,9 +24,9 @@ import (
 // connection, or throttling. It conflicts only where the service said so about that very transaction; after anything
 // else, time-outs and resets among it, it is open whether it was done.
 //
-// That no version comes twice is the service's promise: an ETag is the time of the write to 100 ns, which the service
-// keeps for the purpose of telling writes apart, and a write takes far longer. (Azurite has 100 µs and, its
-// operations being faster than that, could give two Puts of one row that came at once the same.)
+// That no version comes twice is the service's promise: an ETag is the time of the write, to 100 ns, which the service
+// keeps for the purpose of telling writes apart. (Azurite's is to 100 µs; it does one request after another, and each
+// takes longer.)
 func (a *Account) Store(table string) store.Driver {
 	return rows{table: table, client: a.tables.NewClient(table)}
 }

@@ -96,7 +96,7 @@ type answer struct {
 }
 
 func (a *answer) Error() string {
-	text := fmt.Sprintf("the service answered %d %s", a.status, a.code)
+	text := strings.TrimSpace(fmt.Sprintf("the service answered %d %s", a.status, a.code))
 	if a.message != "" {
 		text += ": " + a.message
 	}
@@ -119,8 +119,10 @@ func answerOf(err error) *answer {
 		return &answer{index: -1}
 	}
 	a := &answer{status: outer.StatusCode, code: outer.ErrorCode, index: -1}
-	if body, err := runtime.Payload(outer.RawResponse); err == nil {
-		a.read(body)
+	if outer.RawResponse != nil {
+		if body, err := runtime.Payload(outer.RawResponse); err == nil {
+			a.read(body)
+		}
 	}
 	return a
 }

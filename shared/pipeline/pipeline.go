@@ -95,7 +95,7 @@ type Outcome uint8
 
 const (
 	NotDone Outcome = iota // this call certainly started nothing: try again later
-	Repeat                 // it may have been started, and the name keeps it single: try again later
+	Repeat                 // it may have been started, and trying again starts no other: the name, or Again, prevents it
 	Refused                // nothing was ever started under the name, and trying again would not help
 	Unknown                // it may have been started, and trying again might start another
 )

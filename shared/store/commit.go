@@ -9,7 +9,7 @@ import (
 
 // inFlight is how many transactions of one partition a commit has under way: a disk or a network that takes its time
 // then takes it for several.
-const inFlight = 4
+const inFlight = 16
 
 // unit is a set of writes that belong together; several units share a transaction.
 type unit []Op

@@ -2,9 +2,9 @@
 // the workspace proved: it was taken, it certainly started nothing, it will never be taken, or nobody can say.
 //
 // Published pipelines and pipeline endpoints (v1) take no caller's name: two requests are two runs. So the id of the
-// occurrence travels with each run as a tag, a submission whose answer was lost is Unknown, and one that is made Again
-// only looks for a run that bears the tag. That none is found proves nothing, as nobody documents how soon a run
-// can be found: it never leads to a second request.
+// occurrence travels with each run as a tag, and a submission that is made Again, as after a lost answer, only looks
+// for a run that bears the tag. That none is found proves nothing, as nobody documents how soon a run can be found:
+// it never leads to a second request.
 //
 // The facts of the v1 service come from Microsoft's client and public code, not from a specification. Where a
 // comment says "inferred" or "not established", that one function is the place to change.

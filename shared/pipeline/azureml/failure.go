@@ -13,6 +13,7 @@ import (
 	"unicode"
 
 	"carillon/shared/pipeline"
+	"carillon/shared/schedule"
 )
 
 const maxText = 1000 // characters of a service's error text that are kept
@@ -138,10 +139,15 @@ func outcomeOf(f *failure) pipeline.Outcome {
 	case f.status == http.StatusServiceUnavailable && f.throttled:
 		return pipeline.NotDone
 	}
-	return pipeline.Unknown
+	return pipeline.Repeat
 }
 
-// notSubmitted is the error of a request to start a run of s.
+// lookAfter is when a try whose answer was lost is followed by a look for its run: by then no process holds a claim
+// of it any more, and what the service was doing is to be seen.
+const lookAfter = schedule.Lease + time.Minute
+
+// notSubmitted is the error of a request to start a run of s. Where the answer was lost, trying again is safe: with
+// Again set nothing is started, the run is looked for.
 func notSubmitted(s pipeline.Submission, err error) error {
 	var f *failure
 	if !errors.As(err, &f) {
@@ -149,7 +155,8 @@ func notSubmitted(s pipeline.Submission, err error) error {
 	}
 	e := &pipeline.Error{Outcome: outcomeOf(f), RetryAfter: f.retryAfter}
 	switch {
-	case e.Outcome == pipeline.Unknown:
+	case e.Outcome == pipeline.Repeat:
+		e.RetryAfter = max(e.RetryAfter, lookAfter)
 		e.Err = fmt.Errorf("it is not known whether a run of pipeline %s was started: %w; %s", s.Pipeline, err, whereToLook(s))
 	case f.status == http.StatusNotFound:
 		e.Err = fmt.Errorf("pipeline %s: %w: %w", s.Pipeline, pipeline.ErrNotFound, err)

@@ -34,7 +34,7 @@ func TestOutcomes(t *testing.T) {
 		{"no role", fault{Status: 403}, pipeline.NotDone, 0, 0, "AzureML Data Scientist"},
 		{"not there", fault{Status: 404}, pipeline.Refused, 0, 0, "not found"},
 		{"not so", fault{Status: 405}, pipeline.Refused, 0, 0, ""},
-		{"timeout of a gateway", fault{Status: 408}, pipeline.Unknown, 0, 0, "carillon_occurrence = a"},
+		{"timeout of a gateway", fault{Status: 408}, pipeline.Repeat, 6 * time.Minute, 0, "carillon_occurrence = a"},
 		{"conflict", fault{Status: 409}, pipeline.NotDone, 0, 0, ""},
 		{"gone", fault{Status: 410}, pipeline.Refused, 0, 0, ""},
 		{"too large", fault{Status: 413}, pipeline.Refused, 0, 0, ""},
@@ -42,20 +42,20 @@ func TestOutcomes(t *testing.T) {
 		{"not valid", fault{Status: 422}, pipeline.Refused, 0, 0, ""},
 		{"throttled", fault{Status: 429, RetryAfter: "7"}, pipeline.NotDone, 7 * time.Second, 0, "429 Too Many Requests"},
 		{"throttled for no stated time", fault{Status: 429}, pipeline.NotDone, 0, 0, ""},
-		{"a strange refusal", fault{Status: 499}, pipeline.Unknown, 0, 0, ""},
-		{"broken before", fault{Status: 500}, pipeline.Unknown, 0, 0, "it is not known"},
-		{"broken after", fault{Status: 500, AfterWork: true}, pipeline.Unknown, 0, 1, "experiment suite"},
-		{"bad gateway", fault{Status: 502, AfterWork: true}, pipeline.Unknown, 0, 1, ""},
+		{"a strange refusal", fault{Status: 499}, pipeline.Repeat, 6 * time.Minute, 0, ""},
+		{"broken before", fault{Status: 500}, pipeline.Repeat, 6 * time.Minute, 0, "it is not known"},
+		{"broken after", fault{Status: 500, AfterWork: true}, pipeline.Repeat, 6 * time.Minute, 1, "experiment suite"},
+		{"bad gateway", fault{Status: 502, AfterWork: true}, pipeline.Repeat, 6 * time.Minute, 1, ""},
 		{"busy", fault{Status: 503, RetryAfter: "120"}, pipeline.NotDone, 2 * time.Minute, 0, ""},
-		{"busy, perhaps", fault{Status: 503}, pipeline.Unknown, 0, 0, ""},
-		{"gateway's timeout", fault{Status: 504, AfterWork: true}, pipeline.Unknown, 0, 1, ""},
-		{"an error page", fault{Status: 502, Body: "<html>"}, pipeline.Unknown, 0, 0, "502 Bad Gateway; look"},
-		{"connection lost before", fault{Drop: true}, pipeline.Unknown, 0, 0, "gave no answer"},
-		{"connection lost after", fault{Drop: true, AfterWork: true}, pipeline.Unknown, 0, 1, "gave no answer"},
-		{"answer cut", fault{Drop: true, Status: 200, AfterWork: true}, pipeline.Unknown, 0, 1, "cannot be read"},
-		{"answer without id", fault{Status: 200, Body: "{}", AfterWork: true}, pipeline.Unknown, 0, 1, "without a usable id"},
-		{"answer with a path as id", fault{Status: 200, Body: `{"Id":"../x"}`, AfterWork: true}, pipeline.Unknown, 0, 1, "without a usable id"},
-		{"answer of another sort", fault{Status: 200, Body: "thanks", AfterWork: true}, pipeline.Unknown, 0, 1, "cannot be read"},
+		{"busy, perhaps", fault{Status: 503}, pipeline.Repeat, 6 * time.Minute, 0, ""},
+		{"gateway's timeout", fault{Status: 504, AfterWork: true}, pipeline.Repeat, 6 * time.Minute, 1, ""},
+		{"an error page", fault{Status: 502, Body: "<html>"}, pipeline.Repeat, 6 * time.Minute, 0, "502 Bad Gateway; look"},
+		{"connection lost before", fault{Drop: true}, pipeline.Repeat, 6 * time.Minute, 0, "gave no answer"},
+		{"connection lost after", fault{Drop: true, AfterWork: true}, pipeline.Repeat, 6 * time.Minute, 1, "gave no answer"},
+		{"answer cut", fault{Drop: true, Status: 200, AfterWork: true}, pipeline.Repeat, 6 * time.Minute, 1, "cannot be read"},
+		{"answer without id", fault{Status: 200, Body: "{}", AfterWork: true}, pipeline.Repeat, 6 * time.Minute, 1, "without a usable id"},
+		{"answer with a path as id", fault{Status: 200, Body: `{"Id":"../x"}`, AfterWork: true}, pipeline.Repeat, 6 * time.Minute, 1, "without a usable id"},
+		{"answer of another sort", fault{Status: 200, Body: "thanks", AfterWork: true}, pipeline.Repeat, 6 * time.Minute, 1, "cannot be read"},
 	} {
 		check := func(t *testing.T, f far) {
 			f.Fail(azuremltest.Submit, c.fault)
@@ -102,7 +102,7 @@ func TestACallThatIsOver(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		f.Fail(azuremltest.Submit, azuremltest.Fault{AfterWork: true, Hold: func(far context.Context) { cancel(); <-far.Done() }})
 		_, err := target.Submit(ctx, submission("a"))
-		if wantOutcome(t, err, pipeline.Unknown); !errors.Is(err, context.Canceled) || f.Submissions("a") != 1 {
+		if wantOutcome(t, err, pipeline.Repeat); !errors.Is(err, context.Canceled) || f.Submissions("a") != 1 {
 			t.Errorf("%s, cancelled on the way: %v", name, err)
 		}
 		_, err = target.Submit(ctx, submission("b"))
@@ -187,7 +187,7 @@ func lost(t *testing.T, manners azuremltest.Manners, fault azuremltest.Fault) fa
 	f.Behave(manners)
 	f.Fail(azuremltest.Submit, fault)
 	_, err := f.targets[azureml.Published].Submit(t.Context(), submission("a"))
-	wantOutcome(t, err, pipeline.Unknown)
+	wantOutcome(t, err, pipeline.Repeat)
 	return f
 }
 
