@@ -166,7 +166,7 @@ func TestNoOtherHostIsCalled(t *testing.T) {
 	for _, status := range []int{301, 302, 303, 307, 308} {
 		f.Fail(azuremltest.Submit, azuremltest.Fault{Status: status, Location: other.URL})
 		_, err := f.targets[azureml.Published].Submit(t.Context(), submission("a"))
-		wantOutcome(t, err, pipeline.Unknown)
+		wantOutcome(t, err, pipeline.Repeat)
 		f.Fail(azuremltest.ListPipelines, azuremltest.Fault{Status: status, Location: other.URL})
 		if _, err := f.targets[azureml.Published].List(t.Context(), "", 10); err == nil {
 			t.Errorf("%d: the list is taken", status)
