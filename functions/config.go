@@ -26,6 +26,13 @@ type config struct {
 	KeyOp     string `envconfig:"KEY_OPERATE"`                     //
 	KeyAuthor string `envconfig:"KEY_AUTHOR"`                      //
 
+	// The Azure Machine Learning workspace whose pipelines are run.
+	Subscription  string `envconfig:"AZUREML_SUBSCRIPTION"`
+	ResourceGroup string `envconfig:"AZUREML_RESOURCE_GROUP"`
+	Workspace     string `envconfig:"AZUREML_WORKSPACE"`
+	Region        string `envconfig:"AZUREML_REGION"`
+	BaseURL       string `envconfig:"AZUREML_BASE_URL"` // of the v1 service, where it is not the region's public one
+
 	atOnce    int
 	output    int64
 	retention time.Duration

@@ -45,7 +45,7 @@ func openState(b testing.TB, folder string) *local.State {
 
 func openDB(b testing.TB, driver store.Driver) *store.DB {
 	b.Helper()
-	db, err := store.Open(b.Context(), driver, time.Now())
+	db, err := store.Open(b.Context(), driver)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -188,7 +188,7 @@ func hostFake(b testing.TB, folder string, prepare func(db *store.DB), claimed f
 	fake.Put(pipeline.Pipeline{Ref: hello})
 	submits, follows := state.Queue("submit"), state.Queue("follow")
 	h := &local.Host{
-		Functions: functions(db, map[string]pipeline.Target{"local": fake}, submits, follows, 0, quiet),
+		Functions: onMachine(db, map[string]pipeline.Target{"local": fake}, submits, follows, 0, quiet).functions(),
 		Submit:    submits, Follow: follows, Backup: state.Backup, Log: quiet,
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"carillon/shared/azure"
 	"carillon/shared/cli"
 	pipelines "carillon/shared/pipeline/local"
 )
@@ -19,6 +20,9 @@ var version = "dev"
 func main() {
 	pipelines.RunChild() // does not return in a process that is to become a step of a local run
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	if port, ok := os.LookupEnv(azure.PortVariable); ok {
+		os.Exit(onAzure(ctx, port))
+	}
 	root := cli.Root(version, serveCommand(), backupCommand())
 	root.SetContext(ctx)
 	code := cli.Main(root, os.Args[1:], os.Stdout, os.Stderr)

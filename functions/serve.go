@@ -41,7 +41,7 @@ func serve(ctx context.Context, c config, example bool, ready func(url string)) 
 		return err
 	}
 	defer state.Close()
-	db, err := store.Open(ctx, state.Store(), time.Now())
+	db, err := store.Open(ctx, state.Store())
 	if err != nil {
 		return err
 	}
@@ -55,6 +55,11 @@ func serve(ctx context.Context, c config, example bool, ready func(url string)) 
 		return err
 	}
 	defer closeRuns(target, log)
+	targets, err := c.workspace()
+	if err != nil {
+		return err
+	}
+	targets["local"] = target
 	if example {
 		if err := addExample(ctx, c, db, time.Now().UTC()); err != nil {
 			return err
@@ -65,28 +70,46 @@ func serve(ctx context.Context, c config, example bool, ready func(url string)) 
 	defer func() { stop(); pruning.Wait() }()
 	pruning.Go(func() { prune(ctx, target, c.retention, log) })
 	served := &local.Host{
-		Functions: functions(db, map[string]pipeline.Target{"local": target}, submits, follows, c.retention, log),
+		Functions: onMachine(db, targets, submits, follows, c.retention, log).functions(),
 		Submit:    submits, Follow: follows, Backup: state.Backup, Keys: c.keys(), Log: log,
 	}
 	ready("http://" + listener.Addr().String())
 	return served.Serve(ctx, listener)
 }
 
-// functions builds the verbs over what a platform has opened.
-func functions(db *store.DB, targets map[string]pipeline.Target, submits, follows queue.Queue, retention time.Duration, log *slog.Logger) host.Functions {
-	me := rand.Text()
-	timer := &recurrence.Function{DB: db, Submit: submits, Follow: follows, Retention: retention, Log: log}
+// parts are what a platform has opened, for the verbs to be built over.
+type parts struct {
+	db               *store.DB
+	targets          map[string]pipeline.Target // by the kind of pipeline
+	submits, follows queue.Queue
+	retention        time.Duration
+	log              *slog.Logger
+	owner            string                  // this process, in its claims
+	void             func(owner string) bool // whether a claim's owner is known to be gone
+}
+
+// functions builds the verbs.
+func (p parts) functions() host.Functions {
+	timer := &recurrence.Function{DB: p.db, Submit: p.submits, Follow: p.follows, Retention: p.retention, Log: p.log}
 	submitter := &submit.Function{
-		DB: db, Targets: targets, Submit: submits, Follow: follows, Now: time.Now, Log: log,
-		// One process at a time has the state file, so a claim of another is that of a dead one.
-		Owner: me, Void: func(owner string) bool { return owner != me },
+		DB: p.db, Targets: p.targets, Submit: p.submits, Follow: p.follows, Owner: p.owner, Void: p.void, Now: time.Now, Log: p.log,
 	}
-	follower := &follow.Function{DB: db, Targets: targets, Follow: follows, Now: time.Now, Log: log}
-	web := &api.Function{DB: db, Targets: targets, Submit: submits, Now: time.Now, Log: log}
-	page := &studio.Function{DB: db, Targets: targets, Now: time.Now, Log: log}
+	follower := &follow.Function{DB: p.db, Targets: p.targets, Follow: p.follows, Now: time.Now, Log: p.log}
+	web := &api.Function{DB: p.db, Targets: p.targets, Submit: p.submits, Now: time.Now, Log: p.log}
+	page := &studio.Function{DB: p.db, Targets: p.targets, Now: time.Now, Log: p.log}
 	return host.Functions{
 		Recurrence: timer.Tick, Submit: submitter.Handle, Follow: follower.Handle,
 		API: web.Handler(), Studio: page.Handler(),
+	}
+}
+
+// onMachine are the parts of a plain machine. One process at a time has the state file, so a claim of another owner is
+// that of a dead one.
+func onMachine(db *store.DB, targets map[string]pipeline.Target, submits, follows queue.Queue, retention time.Duration, log *slog.Logger) parts {
+	me := rand.Text()
+	return parts{
+		db: db, targets: targets, submits: submits, follows: follows,
+		retention: retention, log: log, owner: me, void: func(owner string) bool { return owner != me },
 	}
 }
 

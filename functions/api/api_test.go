@@ -32,7 +32,7 @@ func newSite(t *testing.T) *site {
 	s.fake.Put(pipeline.Pipeline{
 		Ref: schedule.PipelineRef{Kind: "local", ID: "hello"}, Name: "Hello", Parameters: map[string]string{"who": "world"},
 	})
-	db, err := store.Open(t.Context(), store.NewMem(), s.now)
+	db, err := store.Open(t.Context(), store.NewMem())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,6 +80,9 @@ func body15(name string) string {
 	return fmt.Sprintf(`{"name": %q, "pipeline": {"kind": "local", "id": "hello"}, "experiment": "demo",
 		"trigger": {"type": "recurrence", "frequency": "minute", "interval": 15}}`, name)
 }
+
+// with is a definition with more fields.
+func with(definition, fields string) string { return "{" + fields + ", " + definition[1:] }
 
 func (r reply) items() []any { items, _ := r.json["items"].([]any); return items }
 
@@ -200,10 +203,116 @@ func TestListsInPages(t *testing.T) {
 	}
 }
 
+const (
+	midnight = `{"name": "new-year", "pipeline": {"kind": "local", "id": "hello"}, "experiment": "demo",
+		"trigger": {"type": "at", "at": "2027-01-01T00:00", "time_zone": "Europe/Vienna"}}`
+	night = `{"name": "night", "pipeline": {"kind": "local", "id": "hello"}, "experiment": "demo", "trigger": {"type": "recurrence",
+		"frequency": "day", "interval": 1, "start_time": "2027-03-27T02:30", "time_zone": "Europe/Vienna"}}`
+)
+
+func TestCalendarFromCreationToDeletion(t *testing.T) {
+	s := newSite(t)
+	put := s.want(200, s.call("PUT", "/api/calendars/holidays", `{"dates": ["2026-12-26", "2026-12-25", "2026-12-25"]}`))
+	const want = `{"name":"holidays","dates":["2026-12-25","2026-12-26"]}`
+	got := s.want(200, s.call("GET", "/api/calendars/holidays", ""))
+	if strings.TrimSpace(put.text) != want || got.text != put.text {
+		t.Errorf("put: %s, got: %s", put.text, got.text)
+	}
+	s.want(200, s.call("PUT", "/api/calendars/holidays", got.text))
+	for i := range 4 {
+		s.want(200, s.call("PUT", fmt.Sprintf("/api/calendars/c%d", i), `{"time_zone": "Asia/Tokyo", "dates": ["2026-12-25"]}`))
+	}
+	first := s.want(200, s.call("GET", "/api/calendars?limit=3", ""))
+	rest := s.want(200, s.call("GET", "/api/calendars?limit=3&token="+fmt.Sprint(first.json["next"]), ""))
+	if len(first.items()) != 3 || len(rest.items()) != 2 || rest.items()[1].(map[string]any)["name"] != "holidays" || rest.json["next"] != nil {
+		t.Errorf("pages: %s %s", first.text, rest.text)
+	}
+
+	for _, name := range []string{"b", "a"} {
+		s.want(201, s.call("POST", "/api/schedules", with(body15(name), `"calendars": ["c1", "holidays"]`)))
+	}
+	refused := s.want(409, s.call("DELETE", "/api/calendars/holidays", ""))
+	if refused.json["code"] != "conflict" || !strings.Contains(refused.text, "named by schedules: a, b;") {
+		t.Errorf("deleted while schedules name it: %s", refused.text)
+	}
+	s.want(200, s.call("PATCH", "/api/schedules/a", `{"calendars": ["c1"]}`))
+	s.want(200, s.call("DELETE", "/api/schedules/b", ""))
+	if r := s.want(200, s.call("DELETE", "/api/calendars/holidays", "")); strings.TrimSpace(r.text) != "{}" {
+		t.Errorf("deleted: %q", r.text)
+	}
+	s.want(404, s.call("GET", "/api/calendars/holidays", ""))
+}
+
+// What is put over a calendar holds for the schedules that name it.
+func TestNextSaysWhatCalendarExcludes(t *testing.T) {
+	s := newSite(t)
+	s.want(200, s.call("PUT", "/api/calendars/c", `{"dates": ["2026-11-23"]}`))
+	s.want(201, s.call("POST", "/api/schedules", with(body15("s"), `"calendars": ["c"], "jitter": "5m", "max_runs": 7`)))
+	if got := s.want(200, s.call("GET", "/api/schedules/s", "")); got.json["jitter"] != "5m" || got.json["max_runs"] != 7.0 || strings.Contains(got.text, "excluded") {
+		t.Errorf("got: %s", got.text)
+	}
+	s.want(200, s.call("PUT", "/api/calendars/c", `{"spans": [{"from": "2026-11-22T10:30", "to": "2026-11-22T11:00"}]}`))
+	const want = `{"items":[{"time":"2026-11-22T10:15:00Z","utc":"2026-11-22T10:15:00Z"},` +
+		`{"time":"2026-11-22T10:30:00Z","utc":"2026-11-22T10:30:00Z","excluded":"c"},` +
+		`{"time":"2026-11-22T10:45:00Z","utc":"2026-11-22T10:45:00Z","excluded":"c"},` +
+		`{"time":"2026-11-22T11:00:00Z","utc":"2026-11-22T11:00:00Z"}]}`
+	if got := s.want(200, s.call("GET", "/api/schedules/s/next?n=4", "")); strings.TrimSpace(got.text) != want {
+		t.Errorf("next: %s", got.text)
+	}
+}
+
+func TestPreview(t *testing.T) {
+	s := newSite(t)
+	s.want(200, s.call("PUT", "/api/calendars/holidays", `{"dates": ["2027-03-29"]}`))
+	const want = `{"when":"every day at 02:30, Europe/Vienna, from 2027-03-27T02:30","items":[` +
+		`{"time":"2027-03-27T02:30:00+01:00","utc":"2027-03-27T01:30:00Z"},` +
+		`{"time":"2027-03-28T03:30:00+02:00","utc":"2027-03-28T01:30:00Z","moved":true},` +
+		`{"time":"2027-03-29T02:30:00+02:00","utc":"2027-03-29T00:30:00Z","excluded":"holidays"}]}`
+	for _, more := range []string{`"calendars": ["holidays"]`, `"calendars": ["holidays"], "status": "Disabled"`, `"calendars": ["holidays"], "id": "x", "next_five": []`} {
+		if got := s.want(200, s.call("POST", "/api/preview?n=3", with(night, more))); strings.TrimSpace(got.text) != want {
+			t.Errorf("preview with %s: %s", more, got.text)
+		}
+	}
+	both := s.want(200, s.call("POST", "/api/preview", strings.Replace(body15("s"), `"type": "recurrence", "frequency": "minute", "interval": 15`, `"type": "cron", "expression": "0 0 1 * 1"`, 1)))
+	if notices, _ := both.json["notices"].([]any); len(notices) != 1 || len(both.items()) != 5 {
+		t.Errorf("preview of a cron expression with two kinds of days: %s", both.text)
+	}
+	over := s.want(200, s.call("POST", "/api/preview", strings.Replace(body15("s"), `15}`, `15, "end_time": "2026-11-22T10:00"}`, 1)))
+	if over.items() == nil || len(over.items()) != 0 {
+		t.Errorf("preview of a trigger that is over: %s", over.text)
+	}
+	list := s.want(200, s.call("GET", "/api/schedules", ""))
+	if runs := s.want(200, s.call("GET", "/api/runs", "")); len(list.items()) != 0 || len(runs.items()) != 0 || len(s.queue.Pending()) != 0 {
+		t.Errorf("previews have made schedules %s, runs %s, %d messages", list.text, runs.text, len(s.queue.Pending()))
+	}
+}
+
+// A time that is over does not come again by being enabled.
+func TestEnableWhatIsOver(t *testing.T) {
+	s := newSite(t)
+	s.want(201, s.call("POST", "/api/schedules", midnight))
+	s.want(200, s.call("POST", "/api/schedules/new-year/disable", ""))
+	s.want(200, s.call("POST", "/api/schedules/new-year/enable", ""))
+	s.want(200, s.call("POST", "/api/schedules/new-year/disable", ""))
+	s.now = time.Date(2027, 1, 1, 9, 0, 0, 0, time.UTC)
+	refused := s.want(409, s.call("POST", "/api/schedules/new-year/enable", ""))
+	if refused.json["code"] != "conflict" || !strings.Contains(refused.text, "another at") {
+		t.Errorf("enabled: %s", refused.text)
+	}
+	s.want(200, s.call("PATCH", "/api/schedules/new-year", `{"description": "over", "parameters": {"who": "nobody"}}`))
+	s.want(422, s.call("PATCH", "/api/schedules/new-year", `{"trigger": {"at": "2027-01-01T08:00"}}`))
+	s.want(200, s.call("PATCH", "/api/schedules/new-year", `{"trigger": {"at": "2028-01-01T00:00"}}`))
+	if on := s.want(200, s.call("POST", "/api/schedules/new-year/enable", "")); on.json["next"] != "2028-01-01T00:00:00+01:00" {
+		t.Errorf("enabled for another time: %s", on.text)
+	}
+}
+
 func TestBadInput(t *testing.T) {
 	s := newSite(t)
+	s.fake.Put(pipeline.Pipeline{Ref: schedule.PipelineRef{Kind: "local", ID: "strict"}, Required: []string{"path"}})
 	s.want(201, s.call("POST", "/api/schedules", body15("s")))
 	many := strings.Repeat("x", MaxBody)
+	span := `{"from": "2026-01-01T00:00:00.` + strings.Repeat("0", 90) + `Z", "to": "2026-01-02T00:00"}`
 	for _, row := range []struct {
 		method, path, body string
 		headers            []string
@@ -220,6 +329,26 @@ func TestBadInput(t *testing.T) {
 		{"POST", "/api/schedules", strings.Replace(body15("x"), "hello", "goodbye", 1), nil, 422, "invalid_fields", "goodbye"},
 		{"POST", "/api/schedules", strings.Replace(body15("x"), `"demo"`, `"demo", "parameters": {"wo": "x"}`, 1), nil, 422, "invalid_fields", "who"},
 		{"POST", "/api/schedules", strings.Replace(body15("x"), "15", "0", 1), nil, 422, "invalid_fields", "interval"},
+		{"POST", "/api/schedules", with(body15("x"), `"calendars": ["holidays"]`), nil, 422, "invalid_fields", `"calendars[0]","message":"there is no calendar holidays"`},
+		{"POST", "/api/schedules", with(body15("x"), `"calendars": ["a", "a"]`), nil, 422, "invalid_fields", `"calendars[1]"`},
+		{"POST", "/api/schedules", with(body15("x"), `"jitter": "25h"`), nil, 422, "invalid_fields", `"jitter","message":"may be 24h at most"`},
+		{"POST", "/api/schedules", with(body15("x"), `"max_runs": 0`), nil, 422, "invalid_fields", `"max_runs"`},
+		{"POST", "/api/schedules", strings.Replace(body15("x"), "hello", "strict", 1), nil, 422, "invalid_fields", `"parameters.path","message":"is required by pipeline local:strict"`},
+		{"PATCH", "/api/schedules/s", `{"calendars": ["holidays"]}`, nil, 422, "invalid_fields", `"calendars[0]"`},
+		{"PATCH", "/api/schedules/s", `{"pipeline": {"id": "strict"}}`, nil, 422, "invalid_fields", `"parameters.path"`},
+		{"POST", "/api/preview", "", nil, 415, "unsupported_media", "JSON"},
+		{"POST", "/api/preview", strings.Replace(body15("x"), "15", "0", 1), nil, 422, "invalid_fields", "trigger.interval"},
+		{"POST", "/api/preview", strings.Replace(body15("x"), "hello", "goodbye", 1), nil, 422, "invalid_fields", "goodbye"},
+		{"POST", "/api/preview", with(body15("x"), `"calendars": ["holidays"]`), nil, 422, "invalid_fields", `"calendars[0]"`},
+		{"POST", "/api/preview?n=1001", body15("x"), nil, 400, "bad_request", "1000"},
+		{"GET", "/api/preview", "", nil, 405, "method_not_allowed", "POST"},
+		{"PUT", "/api/calendars/a%20b", `{"dates": ["2026-12-25"]}`, nil, 400, "bad_request", "a b"},
+		{"PUT", "/api/calendars/c", `{"dates": ["2026-12-32"]}`, nil, 422, "invalid_fields", "dates[0]"},
+		{"PUT", "/api/calendars/c", `{"holidays": []}`, nil, 422, "invalid_fields", "date_ranges"},
+		{"PUT", "/api/calendars/c", `{"spans": [` + strings.Repeat(span+",", 399) + span + `]}`, nil, 422, "invalid_fields", "too large"},
+		{"GET", "/api/calendars/none", "", nil, 404, "not_found", "none"},
+		{"DELETE", "/api/calendars/none", "", nil, 404, "not_found", "none"},
+		{"GET", "/api/calendars?token=%2F..", "", nil, 400, "bad_request", "token"},
 		{"PATCH", "/api/schedules/s", `{"name": "other"}`, nil, 422, "invalid_fields", "name"},
 		{"PATCH", "/api/schedules/s", `{"trigger": {"interval": 99999999}}`, nil, 422, "invalid_fields", "trigger.interval"},
 		{"PATCH", "/api/schedules/s", `[1]`, nil, 400, "bad_request", "object"},

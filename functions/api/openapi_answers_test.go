@@ -28,18 +28,20 @@ type live struct {
 	driver   *failing
 	fake     *stepped
 	handler  http.Handler
+	now      time.Time
 	seen     map[string]bool // "get /api/runs 200"
 	headers  http.Header     // of the last answer
 }
 
-// failing is a store that answers with an error while there is one.
+// failing is a store that answers with an error while there is one, but for some reads that still succeed.
 type failing struct {
 	store.Driver
-	err error
+	err   error
+	spare int // reads
 }
 
 func (f *failing) Get(ctx context.Context, part, sort string) (store.Row, error) {
-	if f.err != nil {
+	if f.spare--; f.err != nil && f.spare < 0 {
 		return store.Row{}, f.err
 	}
 	return f.Driver.Get(ctx, part, sort)
@@ -79,9 +81,9 @@ var noon = time.Date(2026, 1, 5, 12, 0, 30, 0, time.UTC)
 
 func newLive(t *testing.T) *live {
 	t.Helper()
-	l := &live{document: readDocument(t), driver: &failing{Driver: store.NewMem()}, fake: &stepped{Fake: &pipeline.Fake{}}, seen: map[string]bool{}}
+	l := &live{document: readDocument(t), driver: &failing{Driver: store.NewMem()}, fake: &stepped{Fake: &pipeline.Fake{}}, now: noon, seen: map[string]bool{}}
 	var err error
-	if l.db, err = store.Open(t.Context(), l.driver, noon); err != nil {
+	if l.db, err = store.Open(t.Context(), l.driver); err != nil {
 		t.Fatal(err)
 	}
 	for _, id := range []string{"hello", "report"} {
@@ -89,9 +91,12 @@ func newLive(t *testing.T) *live {
 			Ref: schedule.PipelineRef{Kind: "local", ID: id}, Name: id, Description: "d", Parameters: map[string]string{"who": "world"},
 		})
 	}
+	l.fake.Put(pipeline.Pipeline{
+		Ref: schedule.PipelineRef{Kind: "local", ID: "strict"}, Name: "strict", Parameters: map[string]string{"path": ""}, Required: []string{"path"},
+	})
 	l.fake.Put(pipeline.Pipeline{Ref: schedule.PipelineRef{Kind: "local", ID: "broken"}, Name: "broken", Problem: "no steps"})
 	f := &Function{
-		DB: l.db, Targets: map[string]pipeline.Target{"local": l.fake}, Submit: queue.NewMem(), Now: func() time.Time { return noon },
+		DB: l.db, Targets: map[string]pipeline.Target{"local": l.fake}, Submit: queue.NewMem(), Now: func() time.Time { return l.now },
 		Log: slog.New(slog.DiscardHandler),
 	}
 	l.handler = f.Handler()
@@ -201,13 +206,16 @@ const (
 	unknown = "/api/schedules/unknown"
 	aRun    = "/api/runs/{id}"
 	noRun   = "/api/runs/0abc-20260105T120000Z"
+	named   = "/api/calendars/{name}"
 )
 
 // Every answer that the document has for an operation is given by it, and conforms; so does every other one here.
 // What the platform answers (401, 403) is left out.
 func TestContractAnswers(t *testing.T) {
 	l := newLive(t)
+	l.calendars()
 	l.create()
+	l.preview()
 	l.change()
 	l.operate()
 	l.look()
@@ -231,6 +239,45 @@ func (l *live) badBodies(operation, path string) {
 	l.ask(400, operation, path, "{")
 	l.ask(413, operation, path, strings.Repeat(" ", MaxBody)+"{}")
 	l.ask(415, operation, path, "name: x", "Content-Type", "application/yaml")
+}
+
+func (l *live) calendars() {
+	examples := l.document.at("paths", named, "put", "requestBody", "content", "application/json", "examples")
+	for _, name := range examples.names() {
+		body, _ := json.Marshal(examples.in(name, "value").value)
+		l.ask(200, "put "+named, "/api/calendars/"+name, string(body))
+		got, _ := json.Marshal(l.ask(200, "get "+named, "/api/calendars/"+name, ""))
+		l.ask(200, "put "+named, "/api/calendars/"+name, string(got))
+	}
+	l.badBodies("put "+named, "/api/calendars/x")
+	l.ask(422, "put "+named, "/api/calendars/x", `{"dates": ["tomorrow"], "colour": "red"}`)
+	n, next := l.items("get /api/calendars", "/api/calendars?limit=1")
+	if n != 1 || next == "" {
+		l.document.t.Errorf("a page of %d calendars, then %q", n, next)
+	}
+	if n, next = l.items("get /api/calendars", "/api/calendars?token="+next); n != 1 || next != "" {
+		l.document.t.Errorf("a second page of %d calendars, then %q", n, next)
+	}
+	l.ask(400, "get /api/calendars", "/api/calendars?limit=0", "")
+	l.ask(404, "get "+named, "/api/calendars/unknown", "")
+}
+
+// previewed is the document's example of what can be previewed.
+func (l *live) previewed() string {
+	body, _ := json.Marshal(l.document.at("paths", "/api/preview", "post", "requestBody", "content", "application/json", "example").value)
+	return string(body)
+}
+
+func (l *live) preview() {
+	const preview = "post /api/preview"
+	answer := l.ask(200, preview, "/api/preview?n=3", l.previewed()).(map[string]any)
+	if n := len(answer["items"].([]any)); n != 3 {
+		l.document.t.Errorf("a preview of %d times", n)
+	}
+	l.ask(200, preview, "/api/preview", strings.Replace(l.previewed(), `"recurrence"`, `"recurrence", "end_time": "2026-03-28T12:00"`, 1))
+	l.ask(400, preview, "/api/preview?n=0", l.previewed())
+	l.badBodies(preview, "/api/preview")
+	l.ask(422, preview, "/api/preview", `{"name": "a b", "calendars": ["unknown"]}`)
 }
 
 func (l *live) create() {
@@ -349,9 +396,15 @@ func (l *live) follow() {
 }
 
 func (l *live) remove() {
+	l.now = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+	l.ask(409, "post "+one+"/enable", "/api/schedules/new-year/enable", "") // its time is over
+	l.now = noon
 	l.ask(412, "delete "+one, mine, "", "If-Match", `"other.1"`)
 	l.ask(200, "delete "+one, mine, "")
 	l.ask(404, "delete "+one, mine, "")
+	l.ask(409, "delete "+named, "/api/calendars/holidays", "") // mondaysInVienna names it
+	l.ask(200, "delete "+named, "/api/calendars/blackout", "")
+	l.ask(404, "delete "+named, "/api/calendars/blackout", "")
 }
 
 // fail asks everything while store and target fail.
@@ -366,6 +419,10 @@ func (l *live) fail(err error, want int) {
 			continue
 		case "post /api/schedules", "patch " + one:
 			sent = string(body)
+		case "put " + named:
+			sent = `{"dates": ["2026-12-24"]}`
+		case "post /api/preview": // which finds its calendar, and then no more
+			sent, l.driver.spare = l.previewed(), 1
 		}
 		path := strings.NewReplacer("{name}", "new-year", "{id}", strings.TrimPrefix(noRun, "/api/runs/")).Replace(route.Path)
 		l.ask(want, operation, path, sent)

@@ -26,6 +26,7 @@ import (
 	"carillon/shared/problem"
 	"carillon/shared/recur"
 	"carillon/shared/schedule"
+	"carillon/shared/store"
 )
 
 // document is openapi.yaml as plain JSON values. Its schemas are JSON Schema 2020-12, and compiled as that.
@@ -261,7 +262,8 @@ func TestContractFields(t *testing.T) {
 		"Schedule": scheduleView{}, "Run": runView{}, "OccurrenceTime": occurrenceTime{}, "StatusNote": schedule.StatusNote{},
 		"PipelineRef": schedule.PipelineRef{}, "CatchUp": schedule.CatchUp{}, "Pipeline": pipeline.Pipeline{}, "Step": pipeline.Step{},
 		"Pattern": recur.Pattern{}, "MonthlyOccurrence": recur.MonthlyOccurrence{}, "Problem": problem.Problem{}, "Field": problem.Field{},
-		"SchedulePage": page{}, "RunPage": page{}, "PipelinePage": page{}, "OccurrenceTimePage": page{},
+		"Preview": previewed{}, "NamedCalendar": store.NamedCalendar{}, "CalendarFields": recur.Calendar{}, "DateRange": recur.DateRange{}, "Span": recur.Span{},
+		"SchedulePage": page{}, "RunPage": page{}, "PipelinePage": page{}, "CalendarPage": page{}, "OccurrenceTimePage": page{},
 	} {
 		got, want := d.at("components", "schemas", name).properties(map[string]bool{}), fields(reflect.TypeOf(value))
 		if !maps.Equal(got, want) {
@@ -288,6 +290,11 @@ func TestContractFields(t *testing.T) {
 			t.Errorf("no trigger of the document has the field %s", field)
 		}
 	}
+	days := d.at("components", "schemas", "Recurrence", "properties").names()
+	days = slices.DeleteFunc(days, func(field string) bool { return field == "time_zone" })
+	if got := d.at("components", "schemas", "CalendarRecurrence", "properties").names(); !slices.Equal(got, days) {
+		t.Errorf("CalendarRecurrence: the document has %v, a recurrence but for its zone %v", got, days)
+	}
 }
 
 // The document and the decoder take the same definitions, as far as a schema can tell; what the decoder gives back
@@ -306,6 +313,8 @@ func TestContractDefinitions(t *testing.T) {
 		{with(minutely), true},
 		{with(minutely + `, "description": "d", "parameters": {"a.b": "x", "n": 1, "b": true}, "status": "Disabled", "continue_on_step_failure": true`), true},
 		{with(minutely + `, "catch_up": {"policy": "all", "window": "1d12h"}`), true},
+		{with(minutely + `, "jitter": "1h30m", "calendars": ["holidays", "Blackout-2"], "max_runs": 1000`), true},
+		{with(minutely + `, "calendars": []`), true},
 		{on(`{"type": "recurrence", "frequency": "week", "interval": 2, "week_days": ["Monday"], "hours": [1, 2], "minutes": []}`), true},
 		{on(`{"type": "recurrence", "frequency": "day", "interval": 1, "time_of_day": "07:30", "start_time": "2026-01-01T00:00:00+01:00", "end_time": "2027-01-01T00:00", "time_zone": "W. Europe Standard Time"}`), true},
 		{on(`{"type": "recurrence", "frequency": "month", "interval": 1, "start_time": "2026-01-01T00:00:00.000Z", "schedule": {"month_days": [-1, 5], "hours": [3]}}`), true},
@@ -320,6 +329,14 @@ func TestContractDefinitions(t *testing.T) {
 		{with(minutely + `, "catch_up": {"policy": "some"}`), false},
 		{with(minutely + `, "catch_up": {"window": "soon"}`), false},
 		{with(minutely + `, "catch_up": {"length": "1h"}`), false},
+		{with(minutely + `, "jitter": "soon"`), false},
+		{with(minutely + `, "jitter": 5`), false},
+		{with(minutely + `, "calendars": "holidays"`), false},
+		{with(minutely + `, "calendars": ["a b"]`), false},
+		{with(minutely + `, "calendars": ["a", "a"]`), false},
+		{with(minutely + `, "calendars": ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k"]`), false},
+		{with(minutely + `, "max_runs": 0`), false},
+		{with(minutely + `, "max_runs": "5"`), false},
 		{with(minutely + `, "parameters": {"1st": "x"}`), false},
 		{with(minutely + `, "parameters": {"a": {}}`), false},
 		{with(minutely + `, "description": 1`), false},
@@ -353,6 +370,48 @@ func TestContractDefinitions(t *testing.T) {
 		}
 		if canonical, _ := json.Marshal(got); c.good && definition.check(decoded(t, canonical)) != nil {
 			t.Errorf("the canonical form does not conform: %s: %v", canonical, definition.check(decoded(t, canonical)))
+		}
+	}
+}
+
+// The document and the decoder take the same calendars, too.
+func TestContractCalendars(t *testing.T) {
+	calendar := readDocument(t).at("components", "schemas", "Calendar")
+	days := func(recurrence string) string { return `{"recurrences": [` + recurrence + `]}` }
+	for _, c := range []struct {
+		text string
+		good bool
+	}{
+		{`{"time_zone": "Europe/Vienna", "dates": ["2026-12-08"], "date_ranges": [{"first": "2026-12-24", "last": "2027-01-06"}]}`, true},
+		{`{"dates": [], "spans": [{"from": "2026-07-01T18:00", "to": "2026-07-02T06:00:00Z"}]}`, true},
+		{days(`{"frequency": "week", "interval": 1, "schedule": {"week_days": ["Saturday"]}}, {"type": "recurrence", "frequency": "month", "interval": 1, "schedule": {"month_days": [-1]}}`), true},
+		{days(`{"frequency": "week", "interval": 2, "start_time": "2026-01-05T00:00", "end_time": "2027-01-01T00:00", "week_days": ["Monday"], "time_of_day": "10:00"}`), true},
+		{days(`{"frequency": "day", "interval": 3, "start_time": "2026-01-05T00:00", "hours": [1], "minutes": [2]}`), true},
+		{`{}`, false},
+		{`[]`, false},
+		{`{"time_zone": "UTC"}`, false},
+		{`{"dates": [], "spans": []}`, false},
+		{`{"dates": "2026-12-08"}`, false},
+		{`{"dates": ["2026-02-30"]}`, false},
+		{`{"dates": ["2026-12-08T00:00"]}`, false},
+		{`{"dates": [20261208]}`, false},
+		{`{"dates": ["2026-12-08"], "holidays": []}`, false},
+		{`{"date_ranges": [{"first": "2026-12-24"}]}`, false},
+		{`{"date_ranges": [{"first": "2026-12-24", "last": "2027-01-06", "to": "x"}]}`, false},
+		{`{"spans": [{"from": "2026-07-01", "to": "2026-07-02"}]}`, false},
+		{`{"spans": [{"from": "2026-07-01T18:00"}]}`, false},
+		{days(`{"frequency": "week"}`), false},
+		{days(`{"frequency": "year", "interval": 1}`), false},
+		{days(`{"frequency": "day", "interval": 1, "time_zone": "UTC"}`), false},
+		{days(`{"type": "cron", "expression": "0 6 * * *"}`), false},
+	} {
+		schemaErr := calendar.check(decoded(t, []byte(c.text)))
+		got, errs := recur.DecodeCalendar([]byte(c.text))
+		if (schemaErr == nil) != c.good || (len(errs) == 0) != c.good {
+			t.Errorf("%s: the schema says %v, the decoder %v; want good: %v", c.text, schemaErr, errs, c.good)
+		}
+		if canonical, _ := json.Marshal(got); c.good && calendar.check(decoded(t, canonical)) != nil {
+			t.Errorf("the canonical form does not conform: %s: %v", canonical, calendar.check(decoded(t, canonical)))
 		}
 	}
 }

@@ -21,7 +21,7 @@ func TestCallsPerOccurrence(t *testing.T) {
 	const due = 1000
 	now := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
 	counter := &storetest.Counter{Driver: store.NewMem()}
-	db, err := store.Open(t.Context(), counter, now)
+	db, err := store.Open(t.Context(), counter)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +102,7 @@ func TestCallsDoNotGrowWithSchedules(t *testing.T) {
 	calls := func(idle int) int64 {
 		now := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
 		counter := &storetest.Counter{Driver: store.NewMem()}
-		db, err := store.Open(t.Context(), counter, now)
+		db, err := store.Open(t.Context(), counter)
 		if err != nil {
 			t.Fatal(err)
 		}

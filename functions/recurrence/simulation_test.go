@@ -70,7 +70,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 		return storetest.Works
 	}}
 	w.healthy = true
-	db, err := store.Open(t.Context(), driver, w.now)
+	db, err := store.Open(t.Context(), driver)
 	if err != nil {
 		t.Fatal(err)
 	}

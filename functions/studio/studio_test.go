@@ -34,7 +34,7 @@ func newSite(t *testing.T) *site {
 
 func siteOver(t *testing.T, driver store.Driver) *site {
 	t.Helper()
-	db, err := store.Open(context.Background(), driver, noon)
+	db, err := store.Open(context.Background(), driver)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -154,7 +154,8 @@ func TestRequests(t *testing.T) {
 		return err
 	})
 	count("Scan of no rows", 1, func() error { _, err := d.Scan(t.Context(), "p", "x", "y", 10); return err })
-	count("Scan of nothing", 0, func() error { _, err := d.Scan(t.Context(), "p", "y", "x", 10); return err })
+	count("Scan backwards", 0, func() error { _, err := d.Scan(t.Context(), "p", "y", "x", 10); return err })
+	count("Scan of nothing", 0, func() error { _, err := d.Scan(t.Context(), "p", "x", "x", 10); return err })
 }
 
 // Whatever the operations, a transaction names one partition on the wire, in addresses and in bodies: the service
@@ -336,6 +337,7 @@ func TestAnswers(t *testing.T) {
 
 // A signature is in every address, and in no error.
 func TestNoSignatureInErrors(t *testing.T) {
+	t.Parallel()
 	const secret = "SECRETsecretSECRET"
 	at := "http://127.0.0.1:1/c" // nobody listens
 	a := account(t, "TableEndpoint="+at+";QueueEndpoint="+at+";SharedAccessSignature=sv=1&sig="+secret)

@@ -42,36 +42,15 @@ type dueRow struct {
 // ErrExists: there is a schedule of that name already.
 var ErrExists = errors.New("it exists already")
 
-type meta struct {
-	Format     int       `json:"format"`
-	Shards     int       `json:"shards"`
-	Deployment string    `json:"deployment"`
-	Created    time.Time `json:"created"`
-}
+// New makes a DB of what the driver keeps, and sends nothing. The first call of a method reads what the store says of
+// itself, and begins a new one where nothing is; every call fails with a store of another format or another number of
+// shards.
+func New(driver Driver) *DB { return &DB{driver: &checked{Driver: driver}} }
 
-const format = 1
-
-// Open makes a DB of what the driver keeps, and begins a new one where nothing is. It refuses a store of another
-// format or another number of shards.
-func Open(ctx context.Context, driver Driver, now time.Time) (*DB, error) {
-	fresh := Op{Kind: Create, Sort: "meta", Value: encode(meta{Format: format, Shards: Shards, Deployment: randomID(), Created: now.UTC()})}
-	row, err := driver.Get(ctx, "meta", "meta")
-	if errors.Is(err, ErrNotFound) {
-		if err = driver.Apply(ctx, "meta", fresh); err == nil || errors.Is(err, ErrConflict) {
-			row, err = driver.Get(ctx, "meta", "meta")
-		}
-	}
-	if err != nil {
-		return nil, fmt.Errorf("open the store: %w", err)
-	}
-	var m meta
-	if err := decode(row, &m); err != nil {
-		return nil, err
-	}
-	if m.Format != format || m.Shards != Shards {
-		return nil, fmt.Errorf("the store has format %d with %d shards; this Carillon reads format %d with %d", m.Format, m.Shards, format, Shards)
-	}
-	return &DB{driver: driver}, nil
+// Open is New, and says at once when the store is of another kind.
+func Open(ctx context.Context, driver Driver) (*DB, error) {
+	db := New(driver)
+	return db, db.driver.(*checked).check(ctx)
 }
 
 // NewScheduleID returns an id for a schedule of that name that no other has, also not one of the same name.

@@ -23,7 +23,7 @@ var (
 func open(t *testing.T) (*store.DB, *store.Mem) {
 	t.Helper()
 	driver := store.NewMem()
-	db, err := store.Open(ctx, driver, start)
+	db, err := store.Open(ctx, driver)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +95,7 @@ func TestOpenRefusesAnotherStore(t *testing.T) {
 	if err := driver.Apply(ctx, "meta", meta); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := store.Open(ctx, driver, start); err == nil || !strings.Contains(err.Error(), "16 shards") {
+	if _, err := store.Open(ctx, driver); err == nil || !strings.Contains(err.Error(), "16 shards") {
 		t.Errorf("another number of shards: %v", err)
 	}
 }

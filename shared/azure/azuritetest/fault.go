@@ -19,6 +19,7 @@ type Fault struct {
 	Body   string      //
 	Break  bool        // the connection is reset in place of an answer
 	Hang   bool        // there is no answer until the client has left
+	Then   func()      // is called when the work, if any, is done
 }
 
 // Through returns a connection string by which every request to Azurite's queues and tables passes fail, which is
@@ -51,6 +52,9 @@ func (f faulty) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r.Body = io.NopCloser(strings.NewReader(string(body)))
 	if fault.Done {
 		f.azurite.ServeHTTP(httptest.NewRecorder(), r)
+	}
+	if fault.Then != nil {
+		fault.Then()
 	}
 	switch {
 	case fault.Hang:
