@@ -105,7 +105,7 @@ func BenchmarkTickAmong(b *testing.B) {
 				return fmt.Sprint("due-", i), recur.Spec{Kind: recur.KindRecurrence, Frequency: "day", Interval: 1, StartTime: at.Format("2006-01-02T15:04:05")}
 			})
 			b.ReportMetric(float64(all)/time.Since(began).Seconds(), "created/s")
-			timer := &recurrence.Function{DB: db, Submit: state.Queue("submit"), Follow: state.Queue("follow"), Log: quiet}
+			timer := &recurrence.Function{DB: db, Submit: state.Queue("submit"), Follow: state.Queue("follow"), Now: time.Now, Log: quiet}
 			var took []time.Duration
 			for group := range groups {
 				at := now.Add(time.Duration(1+group) * time.Hour)
@@ -161,7 +161,7 @@ func BenchmarkRecord(b *testing.B) {
 	counter := &storetest.Counter{Driver: state.Store()}
 	db := openDB(b, counter)
 	fill(b, db, due, now, func(i int) (string, recur.Spec) { return fmt.Sprint("s", i), everyMinute(0) })
-	timer := &recurrence.Function{DB: db, Submit: state.Queue("submit"), Follow: state.Queue("follow"), Log: quiet}
+	timer := &recurrence.Function{DB: db, Submit: state.Queue("submit"), Follow: state.Queue("follow"), Now: time.Now, Log: quiet}
 	counter.Reset()
 	start := time.Now()
 	if err := timer.Tick(b.Context(), now.Add(time.Minute), now.Add(time.Minute)); err != nil {
@@ -169,6 +169,32 @@ func BenchmarkRecord(b *testing.B) {
 	}
 	b.ReportMetric(due/time.Since(start).Seconds(), "recorded/s")
 	b.ReportMetric(float64(counter.Applies.Load())/due, "transactions/occurrence")
+}
+
+// What it costs to get from a due time to a durable, claimed occurrence: the tick, the queue, the claim.
+func BenchmarkClaim(b *testing.B) {
+	const due = 10_000
+	now := time.Now().Truncate(time.Minute).Add(-time.Minute)
+	state := openState(b, b.TempDir())
+	defer state.Close()
+	db := openDB(b, state.Store())
+	fill(b, db, due, now, func(i int) (string, recur.Spec) { return fmt.Sprint("s", i), everyMinute(0) })
+	claimed := make(chan struct{}, due)
+	fake := &pipeline.Fake{Before: func(pipeline.Submission) error { claimed <- struct{}{}; select {} }} // it goes no further
+	fake.Put(pipeline.Pipeline{Ref: hello})
+	submits := state.Queue("submit")
+	p := onMachine(db, map[string]pipeline.Target{"local": fake}, submits, state.Queue("follow"), 0, quiet)
+	functions := p.functions()
+	before, start := cpu(b), time.Now()
+	if err := functions.Recurrence(b.Context(), now.Add(time.Minute), now.Add(time.Minute)); err != nil {
+		b.Fatal(err)
+	}
+	go submits.Receive(context.Background(), due, functions.Submit)
+	for range due {
+		<-claimed
+	}
+	b.ReportMetric(float64((cpu(b)-before).Microseconds())/1000/due, "cpu-ms/firing")
+	b.ReportMetric(due/time.Since(start).Seconds(), "claimed/s")
 }
 
 // hosted is the whole of a plain machine in this process, with a far side that takes no time.
@@ -184,7 +210,12 @@ func hostFake(b testing.TB, folder string, prepare func(db *store.DB), claimed f
 	state := openState(b, folder)
 	db := openDB(b, state.Store())
 	prepare(db)
-	fake := &pipeline.Fake{After: func(s pipeline.Submission, _ string) error { claimed(s); return nil }}
+	fake := &pipeline.Fake{}
+	fake.After = func(s pipeline.Submission, run string) error {
+		claimed(s)
+		fake.Finish(run, schedule.Completed, "")
+		return nil
+	}
 	fake.Put(pipeline.Pipeline{Ref: hello})
 	submits, follows := state.Queue("submit"), state.Queue("follow")
 	h := &local.Host{

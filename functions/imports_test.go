@@ -39,6 +39,7 @@ var allowed = map[string]struct {
 	"functions":            {[]string{"*"}, true},
 
 	"shared/pipeline/azureml/azuremltest": {nil, true},
+	"shared/azure/azuritetest":            {nil, false},
 
 	"shared/store/storetest":       {[]string{"shared/store"}, false},
 	"shared/queue/queuetest":       {[]string{"shared/queue"}, false},

@@ -90,7 +90,7 @@ type parts struct {
 
 // functions builds the verbs.
 func (p parts) functions() host.Functions {
-	timer := &recurrence.Function{DB: p.db, Submit: p.submits, Follow: p.follows, Retention: p.retention, Log: p.log}
+	timer := &recurrence.Function{DB: p.db, Submit: p.submits, Follow: p.follows, Retention: p.retention, Now: time.Now, Log: p.log}
 	submitter := &submit.Function{
 		DB: p.db, Targets: p.targets, Submit: p.submits, Follow: p.follows, Owner: p.owner, Void: p.void, Now: time.Now, Log: p.log,
 	}

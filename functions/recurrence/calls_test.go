@@ -41,7 +41,7 @@ func TestCallsPerOccurrence(t *testing.T) {
 	clock := func() time.Time { return now }
 	submits, follows := queue.NewMem(), queue.NewMem()
 	submits.Now, follows.Now = clock, clock
-	timer := &recurrence.Function{DB: db, Submit: submits, Follow: follows, Log: quiet}
+	timer := &recurrence.Function{DB: db, Submit: submits, Follow: follows, Now: clock, Log: quiet}
 	submitter := &submit.Function{
 		DB: db, Targets: targets, Submit: submits, Follow: follows, Owner: "me",
 		Void: func(string) bool { return false }, Now: clock, Log: quiet,
@@ -119,7 +119,7 @@ func TestCallsDoNotGrowWithSchedules(t *testing.T) {
 			}
 		}
 		counter.Reset()
-		timer := &recurrence.Function{DB: db, Submit: queue.NewMem(), Follow: queue.NewMem(), Retention: time.Hour, Log: quiet}
+		timer := &recurrence.Function{DB: db, Submit: queue.NewMem(), Follow: queue.NewMem(), Retention: time.Hour, Now: time.Now, Log: quiet}
 		if err := timer.Tick(t.Context(), now.Add(time.Minute), now.Add(time.Minute)); err != nil {
 			t.Fatal(err)
 		}

@@ -28,6 +28,7 @@ type Function struct {
 	Submit    queue.Queue
 	Follow    queue.Queue
 	Retention time.Duration // how long occurrences are kept once they are final
+	Now       func() time.Time
 	Log       *slog.Logger
 }
 
@@ -183,7 +184,8 @@ func (f *Function) send(ctx context.Context, to queue.Queue, occurrences []sched
 	}
 	for start, ids := range byStart {
 		for _, body := range queue.Messages(ids) {
-			if err := to.Send(ctx, body, start.Sub(tick.now)); err != nil {
+			// By the clock as it is now: recording has taken its time.
+			if err := to.Send(ctx, body, max(start.Sub(f.Now()), 0)); err != nil {
 				f.Log.WarnContext(ctx, "a message was not sent; the clock will send it again", "occurrences", len(ids), "error", err)
 			}
 		}

@@ -143,7 +143,7 @@ func (q *unreliable) deliver(handle func(context.Context, []byte) error) {
 }
 
 func (w *world) tick(ahead time.Duration) {
-	f := &recurrence.Function{DB: w.db, Submit: w.submits, Follow: w.follows, Retention: 90 * 24 * time.Hour, Log: quiet}
+	f := &recurrence.Function{DB: w.db, Submit: w.submits, Follow: w.follows, Retention: 90 * 24 * time.Hour, Now: func() time.Time { return w.now }, Log: quiet}
 	f.Tick(w.t.Context(), w.now, w.now.Add(ahead)) // its errors are those of the faults: what is left is for the next tick
 }
 

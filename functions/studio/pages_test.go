@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"carillon/shared/pipeline"
+	"carillon/shared/recur"
 	"carillon/shared/schedule"
 	"carillon/shared/store"
 )
@@ -196,6 +197,43 @@ func TestSchedule(t *testing.T) {
 		t.Error("the moved mark is not on one occurrence alone")
 	}
 	hides(t, page, "Running</h2>")
+}
+
+func TestScheduleCalendars(t *testing.T) {
+	s := newSite(t)
+	s.pipeline("hello")
+	calendar, errs := recur.DecodeCalendar([]byte(`{"time_zone": "Asia/Tokyo", "dates": ["2026-01-06", "2026-03-28"], "date_ranges": [{"first": "2026-01-08", "last": "2026-01-09"}]}`))
+	if len(errs) > 0 {
+		t.Fatal(errs)
+	}
+	if err := s.db.PutCalendar(t.Context(), store.NamedCalendar{Name: "holidays", Calendar: calendar}); err != nil {
+		t.Fatal(err)
+	}
+	s.schedule(`{"name": "night", "pipeline": {"kind": "fake", "id": "hello"}, "experiment": "demo", "jitter": "5m", "max_runs": 52,
+		"calendars": ["deleted", "holidays"], "trigger": {"type": "recurrence", "frequency": "day", "interval": 1, "time_of_day": "23:30", "time_zone": "Europe/Vienna"}}`)
+	page := s.get(root + "/schedules/night")
+	shows(t, page, `jitter: &#34;5m&#34;`, "calendars: [deleted, holidays]", "max_runs: 52")
+	shows(t, words(page),
+		"Mon 2026-01-05 23:30 CET excluded by calendar holidays Mon 2026-01-05 22:30 UTC in 10 h 29 min",
+		"Tue 2026-01-06 23:30 CET Tue 2026-01-06 22:30 UTC", "Wed 2026-01-07 23:30 CET excluded", "Thu 2026-01-08 23:30 CET excluded",
+		"Fri 2026-01-09 23:30 CET Fri",
+	)
+	if n := strings.Count(page, "excluded by calendar"); n != 3 {
+		t.Errorf("%d times are excluded, want 3", n)
+	}
+}
+
+func TestRunThatCalendarExcludes(t *testing.T) {
+	s := newSite(t)
+	s.pipeline("hello")
+	made := s.schedule(quarterly("a", "hello"))
+	excluded := s.asked(made, 1, func(o schedule.Occurrence) schedule.Occurrence {
+		o.Error = "calendar holidays excludes it"
+		return o.Skip(schedule.ReasonCalendar, noon)
+	})
+	s.asked(made, 2, func(o schedule.Occurrence) schedule.Occurrence { return o.Skip(schedule.ReasonLimit, noon) })
+	shows(t, words(s.get(root+"/schedules/a")), "Skipped calendar holidays excludes it", "Skipped the schedule has made all the runs that max_runs allows")
+	shows(t, words(s.get(root+"/runs/"+excluded)), "Skipped: calendar holidays excludes it. What is known")
 }
 
 func TestScheduleRuns(t *testing.T) {

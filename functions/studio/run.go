@@ -56,7 +56,7 @@ func (f *Function) run(r *http.Request) (page, error) {
 	if !gone {
 		zone = zoneOf(s)
 	}
-	v := runView{Schedule: o.Schedule, Gone: gone, Reason: reason(o.Reason)}
+	v := runView{Schedule: o.Schedule, Gone: gone, Reason: skipped(o)}
 	v.Moving = !o.Status.Final() && o.Status != schedule.Uncertain
 	v.Doubtful = o.Status == schedule.Uncertain
 	v.Refresh = v.Moving && r.URL.Query().Get("refresh") != "off"
@@ -71,6 +71,9 @@ func (f *Function) run(r *http.Request) (page, error) {
 	v.Output = f.output(ctx, o)
 	v.Row, v.Error, v.Link, v.Facts = rowOf(o, zone, now), o.Error, o.Link, runFacts(o, zone, now)
 	v.Pipeline, v.Parameters = o.Pipeline, o.Parameters
+	if v.Error == v.Reason {
+		v.Error = ""
+	}
 	p := page{template: "run", Title: "Run of " + o.Schedule, Body: v}
 	if v.Refresh {
 		p.Refresh = refreshEvery

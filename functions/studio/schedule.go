@@ -1,6 +1,7 @@
 package studio
 
 import (
+	"context"
 	"net/http"
 	"time"
 
@@ -30,10 +31,11 @@ type scheduleView struct {
 	Part              bool   // these are not the newest
 }
 
-// nextTime is a time at which a schedule will fire.
+// nextTime is a time at which a schedule will fire, or would but for a calendar.
 type nextTime struct {
-	At    moment
-	Moved bool // daylight saving moved it off the wall time that was written
+	At       moment
+	Moved    bool   // daylight saving moved it off the wall time that was written
+	Excluded string // the calendar that excludes it
 }
 
 // fact is a line of a list of names and values.
@@ -58,7 +60,9 @@ func (f *Function) schedule(r *http.Request) (page, error) {
 		Name: s.Name, Description: s.Description, Trigger: s.Trigger.String(), Pipeline: s.Pipeline,
 		Activity: activityOf(s, now), Zone: zone.String(), Definition: yaml(s.Definition), Facts: factsOf(s, zone, now), Part: token != "",
 	}
-	v.Next, v.Notices = next(record, now)
+	if v.Next, v.Notices, err = f.next(r.Context(), record.Due(), now); err != nil {
+		return page{}, err
+	}
 	running, err := f.DB.UnderWay(r.Context(), s.ID, underWay)
 	if err != nil {
 		return page{}, err
@@ -71,16 +75,20 @@ func (f *Function) schedule(r *http.Request) (page, error) {
 }
 
 // next computes the times to come, beginning with the one that the clock waits for.
-func next(record store.Record, now time.Time) (times []nextTime, notices []string) {
-	s := record.Schedule.Value
-	rule, errs := s.Trigger.Compile(s.Anchor)
+func (f *Function) next(ctx context.Context, due schedule.Due, now time.Time) (times []nextTime, notices []string, err error) {
+	rule, errs := due.Trigger.Compile(due.Anchor)
 	if len(errs) > 0 {
-		return nil, []string{"The trigger cannot be computed: " + errs.Error()}
+		return nil, []string{"The trigger cannot be computed: " + errs.Error()}, nil
 	}
-	for t := record.Next; !t.IsZero() && len(times) < upcoming; t, _ = rule.Next(t) {
-		times = append(times, nextTime{At: at(t, rule.Zone(), now), Moved: rule.Moved(t)})
+	exclusions, err := f.DB.Exclusions(ctx, due.Calendars...)
+	if err != nil {
+		return nil, nil, err
 	}
-	return times, rule.Notices()
+	excluded := exclusions(due)
+	for t := due.Next; !t.IsZero() && len(times) < upcoming; t, _ = rule.Next(t) {
+		times = append(times, nextTime{At: at(t, rule.Zone(), now), Moved: rule.Moved(t), Excluded: excluded(t, rule.Zone())})
+	}
+	return times, rule.Notices(), nil
 }
 
 func factsOf(s schedule.Schedule, zone *time.Location, now time.Time) []fact {

@@ -96,13 +96,19 @@ var reasons = map[schedule.Reason]string{
 	schedule.ReasonMissed:         "recorded too late, and the schedule catches nothing up",
 	schedule.ReasonCatchUpWindow:  "recorded too late, and outside the catch-up window",
 	schedule.ReasonCatchUpLatest:  "recorded too late, and a later one was caught up instead",
+	schedule.ReasonCalendar:       "a calendar excludes its time",
+	schedule.ReasonLimit:          "the schedule has made all the runs that max_runs allows",
 }
 
-func reason(r schedule.Reason) string {
-	if text, ok := reasons[r]; ok {
+// skipped is why an occurrence did not fire, "" for one that did. A calendar's name stands in the error.
+func skipped(o schedule.Occurrence) string {
+	if o.Reason == schedule.ReasonCalendar && o.Error != "" {
+		return o.Error
+	}
+	if text, ok := reasons[o.Reason]; ok {
 		return text
 	}
-	return string(r)
+	return string(o.Reason)
 }
 
 // activity is whether a schedule fires, and who said so.
@@ -139,7 +145,7 @@ func rowOf(o schedule.Occurrence, zone *time.Location, now time.Time) runRow {
 		Status: o.Status, Why: o.Error, By: o.By, Manual: o.Kind == schedule.Manual, Took: took(o.Started, o.Ended, now),
 	}
 	if o.Reason != "" {
-		row.Why = reason(o.Reason)
+		row.Why = skipped(o)
 	}
 	return row
 }

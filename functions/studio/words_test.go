@@ -18,7 +18,7 @@ func TestYAML(t *testing.T) {
 			"experiment": "yes", "parameters": {"who": "world, and all", "on": "", "n": 12, "path": "in/data.csv", "tilde": "~", "star": "*x", "dash": "a - b"},
 			"trigger": {"type": "recurrence", "frequency": "month", "interval": 1, "start_time": "2026-01-31T10:30", "time_zone": "W. Europe Standard Time",
 				"schedule": {"hours": [10, 12], "minutes": [0], "monthly_occurrences": [{"day": "Monday", "occurrence": -1}, {"day": "Friday"}]}},
-			"catch_up": {"policy": "all", "window": "2d"}, "continue_on_step_failure": true, "status": "Disabled"}`,
+			"catch_up": {"policy": "all", "window": "2d"}, "jitter": "1h30m", "calendars": ["on", "holidays", "2026"], "max_runs": 12, "continue_on_step_failure": true, "status": "Disabled"}`,
 		`{"name": "c", "pipeline": {"kind": "local", "id": "a"}, "experiment": "e", "trigger": {"type": "cron", "expression": "*/5 * * * Mon-Fri"}}`,
 	} {
 		want, errs := schedule.Decode([]byte(definition))

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,7 +23,8 @@ import (
 const (
 	claimTries = 20 // against others who claim for the same schedule
 	storeTries = 3  // of outcomes, at once: between them the far side is not asked again
-	atOnce     = 16 // submissions of one message under way
+
+	clocksDiffer = 2 * time.Second // between the machines that send and receive
 )
 
 // Function submits occurrences. Its fields are set once.
@@ -44,10 +46,14 @@ func (f *Function) Handle(ctx context.Context, body []byte) error {
 		f.Log.ErrorContext(ctx, "a message is dropped", "error", err)
 		return nil
 	}
-	claims, claimErr := f.claim(ctx, m.Occurrences)
-	outcomes := make([]schedule.Occurrence, len(claims))
-	f.each(claims, func(i int) { outcomes[i] = f.submit(ctx, claims[i]) })
-	return errors.Join(claimErr, f.store(ctx, claims, outcomes))
+	var failed error
+	// No more are claimed than are submitted at once: none waits for another while its lease runs out.
+	for ids := range slices.Chunk(m.Occurrences, queue.PerMessage) {
+		claims, err := f.claim(ctx, ids)
+		outcomes := f.submitAll(ctx, claims)
+		failed = errors.Join(failed, err, f.store(ctx, claims, outcomes))
+	}
+	return failed
 }
 
 // claim takes what may be taken of the occurrences. Those of one schedule are claimed one after the other, as each
@@ -120,7 +126,7 @@ func (f *Function) find(ctx context.Context, id string, tried schedule.Claim) (f
 		return found, err
 	case o.Value.Status == schedule.Submitting && o.Value.Claim.Same(tried):
 		return finding{held: true, change: store.Change{From: o, To: o.Value}}, nil
-	case !o.Value.Claimable(f.Void, f.Now()):
+	case f.early(ctx, o.Value), !o.Value.Claimable(f.Void, f.Now()):
 		return finding{nothing: true}, nil
 	}
 	record, err := f.DB.Schedule(ctx, o.Value.Schedule)
@@ -153,6 +159,26 @@ func (f *Function) find(ctx context.Context, id string, tried schedule.Claim) (f
 		found.last = s.Status == schedule.Active && s.MaxRuns > 0 && state.Submitted >= s.MaxRuns
 	}
 	return found, nil
+}
+
+// early reports whether it is too early for an occurrence, and sends it again for its time. One that is early by no
+// more than clocks differ is waited for.
+func (f *Function) early(ctx context.Context, o schedule.Occurrence) bool {
+	wait := o.Start.Sub(f.Now())
+	if o.Status != schedule.Waiting || wait <= 0 {
+		return false
+	}
+	if wait > clocksDiffer {
+		if wait < queue.MaxDelay {
+			f.send(ctx, f.Submit, []string{o.ID}, wait)
+		}
+		return true
+	}
+	select {
+	case <-time.After(wait):
+	case <-ctx.Done():
+	}
+	return false
 }
 
 // finish disables a schedule that has submitted all it may. Should it fail, what comes due next is skipped
@@ -200,15 +226,14 @@ func (f *Function) submit(ctx context.Context, o schedule.Occurrence) schedule.O
 	return o.Doubtful(err)
 }
 
-// each calls do for every claim, several at once.
-func (f *Function) each(claims []schedule.Occurrence, do func(i int)) {
+func (f *Function) submitAll(ctx context.Context, claims []schedule.Occurrence) []schedule.Occurrence {
+	outcomes := make([]schedule.Occurrence, len(claims))
 	var group sync.WaitGroup
-	slots := make(chan struct{}, atOnce)
-	for i := range claims {
-		slots <- struct{}{}
-		group.Go(func() { do(i); <-slots })
+	for i, o := range claims {
+		group.Go(func() { outcomes[i] = f.submit(ctx, o) })
 	}
 	group.Wait()
+	return outcomes
 }
 
 // store writes the outcomes. It tries again where the store failed, as the far side has done its part: an outcome

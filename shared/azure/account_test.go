@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -72,6 +73,7 @@ func TestWrongSettings(t *testing.T) {
 // Where requests go to, and what they bear.
 func TestAddresses(t *testing.T) {
 	identity := identityEndpoint(t, azuritetest.Token("https://storage.azure.com", time.Now().Add(time.Hour)))
+	resource := "/subscriptions/" + fresh()
 	for _, c := range []struct {
 		name                  string
 		settings              map[string]string
@@ -87,7 +89,7 @@ func TestAddresses(t *testing.T) {
 			"https://carillon.table.core.windows.net/rows()", "https://carillon.queue.core.windows.net/hints/messages", "sig=QUJD"},
 		{"identity", map[string]string{"__accountName": "carillon", "__credential": "ManagedIdentity"},
 			"https://carillon.table.core.windows.net/rows()", "https://carillon.queue.core.windows.net/hints/messages", "Bearer"},
-		{"identity, resource", map[string]string{"__accountName": "carillon", "__credential": "managedidentity", "__managedIdentityResourceId": "/subscriptions/x"},
+		{"identity, resource", map[string]string{"__accountName": "carillon", "__credential": "managedidentity", "__managedIdentityResourceId": resource},
 			"https://carillon.table.core.windows.net/rows()", "https://carillon.queue.core.windows.net/hints/messages", "Bearer"},
 		{"identity, one address", map[string]string{"__accountName": "carillon", "__credential": "managedidentity", "__tableServiceUri": "https://t/"},
 			"https://t/rows()", "https://carillon.queue.core.windows.net/hints/messages", "Bearer"},
@@ -125,13 +127,13 @@ func TestAddresses(t *testing.T) {
 		check("tables", c.tables, err)
 		check("queues", c.queues, a.Queue("hints").Send(t.Context(), []byte("x"), 0))
 	}
-	if text := identity(); !strings.Contains(text, "mi_res_id=%2Fsubscriptions%2Fx") {
+	if text := identity(); !strings.Contains(text, "mi_res_id="+url.QueryEscape(resource)) {
 		t.Errorf("the identity's resource was not asked for: %s", text)
 	}
 }
 
 // identityEndpoint stands for the managed identities of an app: every one has this token.
-// azidentity remembers tokens for as long as the process lives: each test has a client of its own.
+// azidentity remembers tokens for as long as the process lives: each test asks for an identity of its own.
 func identityEndpoint(t *testing.T, token string) (asked func() string) {
 	var mu sync.Mutex
 	var all strings.Builder
@@ -160,11 +162,12 @@ func TestManagedIdentity(t *testing.T) {
 	azurite, roots := azuritetest.StartTLS(t)
 	token := azuritetest.Token("https://storage.azure.com", time.Now().Add(time.Hour))
 	asked := identityEndpoint(t, token)
+	client := fresh()
 	values := map[string]string{
 		connection + "__tableServiceUri": azurite.Tables,
 		connection + "__queueServiceUri": azurite.Queues,
 		connection + "__credential":      "managedidentity",
-		connection + "__clientId":        "11111111-2222-3333-4444-555555555555",
+		connection + "__clientId":        client,
 	}
 	a, err := connect(settings(values), trusting(roots))
 	if err != nil {
@@ -182,7 +185,7 @@ func TestManagedIdentity(t *testing.T) {
 	if err := a.Queue("hints").Send(t.Context(), []byte("x"), 0); err != nil {
 		t.Error(err)
 	}
-	if text := asked(); !strings.Contains(text, "client_id=11111111-2222-3333-4444-555555555555") ||
+	if text := asked(); !strings.Contains(text, "client_id="+client) ||
 		!strings.Contains(text, "resource=https%3A%2F%2Fstorage.azure.com") {
 		t.Errorf("asked for %s", text)
 	}
@@ -197,7 +200,7 @@ func TestRefusedToken(t *testing.T) {
 		connection + "__tableServiceUri": azurite.Tables,
 		connection + "__queueServiceUri": azurite.Queues,
 		connection + "__credential":      "managedidentity",
-		connection + "__clientId":        "refused",
+		connection + "__clientId":        fresh(),
 	}), trusting(roots))
 	if err != nil {
 		t.Fatal(err)

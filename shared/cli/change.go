@@ -97,11 +97,15 @@ func (c commands) create(cmd *cobra.Command, client *client, doc document) error
 
 // changed says what a change has led to.
 func (c commands) changed(what string, v scheduleView) string {
-	said := safe(what+v.line(c.now())) + "\n"
-	for _, notice := range v.Notices {
-		said += "  note: " + safe(notice) + "\n"
+	return safe(what+v.line(c.now())) + "\n" + noted(v.Notices)
+}
+
+// noted is notices in lines of their own, below what they are about.
+func noted(notices []string) (lines string) {
+	for _, notice := range notices {
+		lines += "  note: " + safe(notice) + "\n"
 	}
-	return said
+	return lines
 }
 
 func (c commands) updateSchedule() *cobra.Command {
@@ -118,14 +122,11 @@ A trigger of another type replaces the whole trigger. The name cannot be changed
 	files := filesFlag(cmd)
 	match := cmd.Flags().String("if-match", "", "only if the schedule still has this etag (carillon schedules get shows it)")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		docs, err := readDocuments(cmd.Context(), *files, cmd.InOrStdin())
+		doc, err := oneDocument(cmd, *files)
 		if err != nil {
 			return err
 		}
-		if len(docs) != 1 {
-			return wrongUsage("%s takes one document, and got %d", cmd.CommandPath(), len(docs))
-		}
-		asked := call{method: http.MethodPatch, path: schedulesPath + "/" + args[0], body: docs[0].json, media: "application/merge-patch+json"}
+		asked := call{method: http.MethodPatch, path: schedulesPath + "/" + args[0], body: doc.json, media: "application/merge-patch+json"}
 		if *match != "" {
 			asked.header = map[string]string{"If-Match": quotedTag(*match)}
 		}
@@ -143,6 +144,11 @@ func quotedTag(tag string) string {
 }
 
 func (c commands) change(cmd *cobra.Command, what string, asked call) error {
+	return ask(cmd, asked, func(v scheduleView) string { return c.changed(what, v) })
+}
+
+// ask sends one request and shows its answer.
+func ask[T any](cmd *cobra.Command, asked call, text func(T) string) error {
 	client, err := connect(cmd)
 	if err != nil {
 		return err
@@ -151,7 +157,7 @@ func (c commands) change(cmd *cobra.Command, what string, asked call) error {
 	if err != nil {
 		return err
 	}
-	return show(cmd, data, func(v scheduleView) string { return c.changed(what, v) })
+	return show(cmd, data, text)
 }
 
 func (c commands) enableSchedule() *cobra.Command {
@@ -182,15 +188,8 @@ func deleteSchedule() *cobra.Command {
 	return &cobra.Command{
 		Use: "delete NAME", Short: "Delete a schedule at once; its runs are kept for their time", Args: oneName,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			client, err := connect(cmd)
-			if err != nil {
-				return err
-			}
-			data, _, err := client.read(cmd.Context(), call{method: http.MethodDelete, path: schedulesPath + "/" + args[0]})
-			if err != nil {
-				return err
-			}
-			return show(cmd, data, func(struct{}) string { return "deleted: " + args[0] + "\n" })
+			asked := call{method: http.MethodDelete, path: schedulesPath + "/" + args[0]}
+			return ask(cmd, asked, func(struct{}) string { return "deleted: " + args[0] + "\n" })
 		},
 	}
 }

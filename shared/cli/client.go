@@ -108,6 +108,9 @@ type call struct {
 	media  string // of the body; "" is application/json
 }
 
+// harmless reports whether it leaves everything as it is, whatever becomes of the answer.
+func (asked call) harmless() bool { return asked.method == http.MethodGet || asked.path == previewPath }
+
 // do asks and returns the answer if it is a success; the caller closes its body. Any failure is a *problem.Problem, or
 // the context's error.
 func (c *client) do(ctx context.Context, asked call) (*http.Response, error) {
@@ -145,7 +148,7 @@ func (c *client) do(ctx context.Context, asked call) (*http.Response, error) {
 
 // unanswered says why there is no answer, and what that leaves open.
 func (c *client) unanswered(ctx context.Context, asked call, err error) error {
-	if ctx.Err() != nil && asked.method == http.MethodGet {
+	if ctx.Err() != nil && asked.harmless() {
 		return ctx.Err()
 	}
 	reason := err
@@ -159,7 +162,7 @@ func (c *client) unanswered(ctx context.Context, asked call, err error) error {
 	case errors.As(err, &dial) && dial.Op == "dial":
 		p.Title = fmt.Sprintf("nothing answers at %s: %v", c.base, reason)
 		p.Detail = "start it with: carillon serve (or give --endpoint)"
-	case asked.method != http.MethodGet:
+	case !asked.harmless():
 		p.Detail = "it may have been done all the same: look before you do it again"
 	}
 	return p

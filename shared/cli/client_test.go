@@ -147,9 +147,11 @@ func TestAnswerThatDoesNotArrive(t *testing.T) {
 	tests := []struct{ args, stderr string }{
 		{"schedules delete a", "carillon: no answer from HERE: EOF\n  it may have been done all the same: look before you do it again\n"},
 		{"schedules get a", "carillon: no answer from HERE: EOF\n"},
+		{"schedules next -f -", "carillon: no answer from HERE: EOF\n"},
+		{"calendars apply a -f -", "carillon: no answer from HERE: EOF\n  it may have been done all the same: look before you do it again\n"},
 	}
 	for _, test := range tests {
-		code, _, stderr := run(t, server.URL, "", strings.Fields(test.args)...)
+		code, _, stderr := run(t, server.URL, "a: 1", strings.Fields(test.args)...)
 		compare(t, "stderr", stderr, strings.ReplaceAll(test.stderr, "HERE", server.URL))
 		if code != 1 {
 			t.Errorf("exit code %d, want 1", code)

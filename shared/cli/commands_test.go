@@ -22,7 +22,8 @@ const quarterJSON = `{"name":"every-15-minutes","description":"optional","pipeli
 // quarter is where the schedule of most of these tests is.
 const quarter = "/api/schedules/every-15-minutes"
 
-var commandTests = []struct {
+// commandTest is a command line, what it asks, and what it says.
+type commandTest struct {
 	name      string
 	args      string
 	stdin     string
@@ -30,7 +31,9 @@ var commandTests = []struct {
 	stdout    string
 	stderr    string
 	code      int
-}{
+}
+
+var commandTests = []commandTest{
 	{
 		name: "create", args: "schedules create -f -", stdin: quarterYAML,
 		exchanges: []exchange{{request: "POST /api/schedules", body: quarterJSON, status: 201, answer: created}},
@@ -103,7 +106,7 @@ var commandTests = []struct {
 	},
 	{
 		name: "get", args: "schedules get every-15-minutes",
-		exchanges: []exchange{{request: "GET " + quarter, answer: got, sends: map[string]string{"ETag": `"5r273vovq2zx.1"`}}},
+		exchanges: []exchange{{request: "GET " + quarter, answer: limited, sends: map[string]string{"ETag": `"5r273vovq2zx.1"`}}},
 		stdout: `Name:         every-15-minutes
 Description:  optional
 Pipeline:     local:hello
@@ -112,6 +115,9 @@ Parameters:   n=1.10
               who=world
 Trigger:      every 15 minutes
 Catch-up:     all 2h
+Jitter:       up to 5m
+Calendars:    holidays, blackout
+Max runs:     52
 Steps:        a failed one does not end the run
 Status:       Active
 Revision:     1 (etag 5r273vovq2zx.1)
@@ -120,7 +126,7 @@ Updated:      2026-11-22 19:00:07 UTC by root@vm
 Last run:     Running 2026-11-22 19:00:00 UTC  5r273vovq2zx-20261122T190000Z
 Running:      Running 2026-11-22 19:00:00 UTC  5r273vovq2zx-20261122T190000Z
 Next:         2026-11-22 19:15:00 UTC (in 4m)
-              2026-11-22 19:30:00 UTC (in 19m)
+              2026-11-22 19:30:00 UTC (in 19m) excluded by calendar holidays
 `,
 	},
 	{
@@ -291,18 +297,20 @@ Ended:        2026-11-22 18:40:24 UTC
 		name: "pipelines", args: "pipelines list",
 		exchanges: []exchange{{
 			request: "GET /api/pipelines?limit=100",
-			answer:  `{"items":[{"pipeline":{"kind":"local","id":"broken"},"name":"broken","problem":"step 1 has no command"},{"pipeline":{"kind":"local","id":"hello"},"name":"Hello","description":"Greets somebody and says when.","parameters":{"n":"1","who":"world"}}]}`,
+			answer:  `{"items":[{"pipeline":{"kind":"local","id":"broken"},"name":"broken","problem":"step 1 has no command"},{"pipeline":{"kind":"local","id":"hello"},"name":"Hello","description":"Greets somebody and says when.","parameters":{"empty":"","path":"","who":"world"},"required":["path"]}]}`,
 		}},
-		stdout: "PIPELINE       NAME     PARAMETERS       NOTE\n" +
-			"local:broken   broken   -                cannot run: step 1 has no command\n" +
-			"local:hello    Hello    n=1, who=world   Greets somebody and says when.\n",
+		stdout: "PIPELINE       NAME     PARAMETERS                           NOTE\n" +
+			"local:broken   broken   -                                    cannot run: step 1 has no command\n" +
+			"local:hello    Hello    empty=, path (required), who=world   Greets somebody and says when.\n",
 	},
 	{name: "version", args: "version", stdout: "carillon 1.2.3\n"},
 	{name: "version as JSON", args: "version -o json", stdout: "{\n  \"version\": \"1.2.3\"\n}\n"},
 }
 
-func TestCommands(t *testing.T) {
-	for _, test := range commandTests {
+func TestCommands(t *testing.T) { runCommands(t, commandTests) }
+
+func runCommands(t *testing.T, tests []commandTest) {
+	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			code, stdout, stderr := run(t, script(t, test.exchanges...), test.stdin, strings.Fields(test.args)...)
 			compare(t, "stdout", stdout, test.stdout)

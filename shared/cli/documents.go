@@ -11,6 +11,8 @@ import (
 	"os"
 	"unicode/utf8"
 
+	"github.com/spf13/cobra"
+
 	"carillon/shared/problem"
 )
 
@@ -43,6 +45,18 @@ func readDocuments(ctx context.Context, files []string, stdin io.Reader) ([]docu
 		all = append(all, found...)
 	}
 	return all, nil
+}
+
+// oneDocument reads files that have to hold one document in all.
+func oneDocument(cmd *cobra.Command, files []string) (document, error) {
+	docs, err := readDocuments(cmd.Context(), files, cmd.InOrStdin())
+	if err != nil {
+		return document{}, err
+	}
+	if len(docs) != 1 {
+		return document{}, wrongUsage("%s takes one document, and got %d", cmd.CommandPath(), len(docs))
+	}
+	return docs[0], nil
 }
 
 func readFile(ctx context.Context, name string, stdin io.Reader) ([]byte, error) {

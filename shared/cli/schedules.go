@@ -2,10 +2,8 @@ package cli
 
 import (
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -22,12 +20,15 @@ func (c commands) schedules() *cobra.Command {
 }
 
 // oneName takes a schedule's name.
-func oneName(cmd *cobra.Command, args []string) error {
-	if err := one("the schedule's name")(cmd, args); err != nil {
+func oneName(cmd *cobra.Command, args []string) error { return nameOf("schedule", cmd, args) }
+
+// nameOf takes the name of one schedule or calendar: what.
+func nameOf(what string, cmd *cobra.Command, args []string) error {
+	if err := one("the "+what+"'s name")(cmd, args); err != nil {
 		return err
 	}
 	if !schedule.ValidName(args[0]) {
-		return wrongUsage("%q cannot be a schedule's name", args[0])
+		return wrongUsage("%q cannot be a %s's name", args[0], what)
 	}
 	return nil
 }
@@ -86,36 +87,4 @@ func show[T any](cmd *cobra.Command, data json.RawMessage, text func(T) string) 
 		return err
 	}
 	return printText(cmd.OutOrStdout(), text(v))
-}
-
-func (c commands) nextOccurrences() *cobra.Command {
-	cmd := &cobra.Command{Use: "next NAME", Short: "List when a schedule fires next", Args: oneName}
-	n := cmd.Flags().IntP("count", "n", 5, "how many times")
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		client, err := connect(cmd)
-		if err != nil {
-			return err
-		}
-		query := url.Values{"n": {strconv.Itoa(*n)}}
-		items, _, err := client.page(cmd.Context(), schedulesPath+"/"+args[0]+"/next", query)
-		if err != nil {
-			return err
-		}
-		if asJSON(cmd) {
-			out := &array{w: cmd.OutOrStdout()}
-			if err := out.print(items); err != nil {
-				return err
-			}
-			return out.close()
-		}
-		if len(items) == 0 {
-			fmt.Fprintf(cmd.ErrOrStderr(), "%s does not fire again as it stands: it is disabled, or over.\n", args[0])
-		}
-		out := &table{w: cmd.OutOrStdout(), head: []string{"TIME", "UTC", "AWAY", "NOTE"}}
-		return printRows(out, items, func(item json.RawMessage) ([]string, error) {
-			v, err := decode[upcoming](item)
-			return v.row(c.now()), err
-		})
-	}
-	return cmd
 }

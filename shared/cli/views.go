@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -25,6 +26,9 @@ type scheduleView struct {
 	CatchUp struct {
 		Policy, Window string
 	} `json:"catch_up"`
+	Jitter     string
+	Calendars  []string
+	MaxRuns    int  `json:"max_runs"`
 	Continue   bool `json:"continue_on_step_failure"`
 	Status     string
 	Revision   int
@@ -40,11 +44,19 @@ type scheduleView struct {
 	Notices    []string
 }
 
-// upcoming is a time at which a schedule will fire.
+// upcoming is a time at which a schedule will fire, or would but for a calendar.
 type upcoming struct {
-	Time  time.Time
-	UTC   time.Time
-	Moved bool
+	Time     time.Time
+	UTC      time.Time
+	Moved    bool
+	Excluded string // the calendar
+}
+
+// previewView is what is shown of a definition that is not created.
+type previewView struct {
+	When    string
+	Items   []json.RawMessage
+	Notices []string
 }
 
 // runView is what is shown of an occurrence and its run.
@@ -88,6 +100,7 @@ type pipelineView struct {
 	Name        string
 	Description string
 	Parameters  map[string]string
+	Required    []string // parameters without a default
 	Problem     string
 }
 
@@ -132,6 +145,13 @@ func (v scheduleView) sheet(etag string, now time.Time) string {
 	s.lines("Parameters", pairs(v.Parameters))
 	s.line("Trigger", v.When)
 	s.line("Catch-up", strings.TrimSpace(v.CatchUp.Policy+" "+v.CatchUp.Window))
+	if v.Jitter != "" {
+		s.line("Jitter", "up to "+v.Jitter)
+	}
+	s.line("Calendars", strings.Join(v.Calendars, ", "))
+	if v.MaxRuns > 0 {
+		s.line("Max runs", strconv.Itoa(v.MaxRuns))
+	}
 	if v.Continue {
 		s.line("Steps", "a failed one does not end the run")
 	}
@@ -164,10 +184,14 @@ func (v scheduleView) since() string {
 }
 
 func (t upcoming) note() string {
+	var notes []string
 	if t.Moved {
-		return "moved by daylight saving"
+		notes = append(notes, "moved by daylight saving")
 	}
-	return ""
+	if t.Excluded != "" {
+		notes = append(notes, "excluded by calendar "+t.Excluded)
+	}
+	return strings.Join(notes, ", ")
 }
 
 // row has the time in the offset that was sent: which zone that is the answer does not say.
@@ -273,7 +297,13 @@ func (v pipelineView) row() []string {
 	if v.Problem != "" {
 		note = "cannot run: " + v.Problem
 	}
-	return []string{v.Pipeline.String(), v.Name, orDash(cut(strings.Join(pairs(v.Parameters), ", "))), cut(note)}
+	parameters := pairs(v.Parameters)
+	for i, p := range parameters {
+		if name, value, _ := strings.Cut(p, "="); value == "" && slices.Contains(v.Required, name) {
+			parameters[i] = name + " (required)"
+		}
+	}
+	return []string{v.Pipeline.String(), v.Name, orDash(cut(strings.Join(parameters, ", "))), cut(note)}
 }
 
 func pairs(values map[string]string) []string {

@@ -5,8 +5,12 @@ import (
 	"fmt"
 )
 
-// MaxOccurrences is how many occurrences one message names at most.
-const MaxOccurrences = 50
+const (
+	// MaxOccurrences is how many occurrences one message may name.
+	MaxOccurrences = 50
+	// PerMessage is how many Messages puts into one: as many as are submitted at once, by whoever gets it.
+	PerMessage = 16
+)
 
 // Message names occurrences that are to be submitted or looked at. It carries nothing else: what they are is in
 // the store.
@@ -18,7 +22,7 @@ type Message struct {
 func Messages(occurrences []string) [][]byte {
 	var bodies [][]byte
 	for len(occurrences) > 0 {
-		n := min(len(occurrences), MaxOccurrences)
+		n := min(len(occurrences), PerMessage)
 		body, _ := json.Marshal(Message{Occurrences: occurrences[:n]}) // plain text; below MaxBody, as ids are short
 		bodies, occurrences = append(bodies, body), occurrences[n:]
 	}

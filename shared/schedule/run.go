@@ -108,9 +108,9 @@ func (o Occurrence) Doubtful(err error) Occurrence {
 	return o
 }
 
-// Look is how long after now a run is looked at again: soon after its submission, and at least every minute.
+// Look is how long after now a run is looked at again: as long as it has been under way, from a second to a minute.
 func (o Occurrence) Look(now time.Time) time.Duration {
-	return min(max(now.Sub(o.Submitted)/4, time.Second), maxLook)
+	return min(max(now.Sub(o.Submitted), time.Second), maxLook)
 }
 
 // Observation is what the far side says of a run.

@@ -205,7 +205,7 @@ func alone(folder string, wrong *problems) bool {
 }
 
 func readTrigger(name string, b bindingJSON, retry *retryJSON, settings map[string]string, wrong *problems) any {
-	if _, timer := map[string]bool{"timerTrigger": true}[b.Type]; retry != nil && !timer {
+	if retry != nil && b.Type != "timerTrigger" {
 		wrong.add("%s: a %s has no retry policy", name, b.Type)
 	}
 	switch b.Type {
@@ -233,9 +233,9 @@ func (wrong *problems) resolved(function, text string, settings map[string]strin
 	return value
 }
 
-var timeSpan = regexp.MustCompile(`^(?:(\d+)\.)?(\d+):([0-5]\d):([0-5]\d)$`)
+var timeSpan = regexp.MustCompile(`^(?:(\d+)\.)?(\d+):([0-5]\d):([0-5]\d(?:\.\d+)?)$`)
 
-// span reads a TimeSpan: [d.]hh:mm:ss, or -1 for no end.
+// span reads a TimeSpan: [d.]hh:mm:ss[.fff], or -1 for no end.
 func (wrong *problems) span(name, text string, absent time.Duration) time.Duration {
 	if text == "" {
 		return absent
@@ -250,9 +250,9 @@ func (wrong *problems) span(name, text string, absent time.Duration) time.Durati
 	}
 	var total time.Duration
 	for i, unit := range []time.Duration{24 * time.Hour, time.Hour, time.Minute, time.Second} {
-		var n int64
+		var n float64
 		fmt.Sscan(m[i+1], &n)
-		total += time.Duration(n) * unit
+		total += time.Duration(n * float64(unit))
 	}
 	return total
 }

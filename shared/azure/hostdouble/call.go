@@ -26,6 +26,7 @@ type event struct {
 	function function
 	id       string
 	try      int
+	body     []byte         // of a message
 	data     any            // as the host encodes it
 	metadata map[string]any // likewise; sys is added
 }
@@ -39,19 +40,18 @@ func encoded(value any) string {
 
 // call makes an event call and records it. The error says why the host takes it as a failure.
 func (h *Host) call(l *life, e event) error {
-	i := Invocation{Function: e.function.name, ID: e.id, Try: e.try, Began: time.Now()}
+	i := Invocation{Function: e.function.name, ID: e.id, Try: e.try, Body: e.body, Began: time.Now()}
 	i.Status, i.Err = h.post(l, e)
 	h.record(i)
 	return i.Err
 }
 
 func (h *Host) post(l *life, e event) (status int, err error) {
-	p, err := h.await(l.ctx)
+	p, err := h.await(l.ctx, isReady)
 	if err != nil {
 		return 0, err
 	}
-	expired := time.AfterFunc(h.app.timeout, func() { h.expire(p, e.function.name) })
-	defer expired.Stop()
+	defer h.limit(p, e.function.name)()
 	answer, err := p.client.Do(h.request(l.ctx, e))
 	if err != nil {
 		return 0, err

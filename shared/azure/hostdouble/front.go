@@ -49,9 +49,9 @@ func normal(escaped string) string {
 	}
 	segments := strings.Split(path, "/")
 	var out []string
-	for i, s := range segments {
-		switch last := i == len(segments)-1; {
-		case s == "." && !last, s == ".." && len(out) <= 1:
+	for _, s := range segments {
+		switch {
+		case s == ".", s == ".." && len(out) <= 1:
 		case s == "..":
 			out = out[:len(out)-1]
 		default:
@@ -80,13 +80,12 @@ func (h *Host) pass(w http.ResponseWriter, r *http.Request, path string, i Invoc
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	defer context.AfterFunc(l.ctx, cancel)()
-	p, err := h.await(ctx)
+	p, err := h.await(ctx, isReady)
 	if err != nil {
 		w.WriteHeader(http.StatusInternalServerError)
 		return 0, err
 	}
-	expired := time.AfterFunc(h.app.timeout, func() { h.expire(p, i.Function) })
-	defer expired.Stop()
+	defer h.limit(p, i.Function)()
 	if h.app.proxying {
 		return h.proxy(w, r.WithContext(ctx), p, path, i.ID)
 	}

@@ -58,7 +58,8 @@ type life struct {
 type Invocation struct {
 	Function     string
 	ID           string
-	Try          int // the how-manieth delivery of a message or try of a tick, from 1
+	Try          int    // deliveries of a message, or tries of a tick, with this one
+	Body         []byte // of a message
 	Began, Ended time.Time
 	Status       int   // that the handler answered with; 0 when it did not
 	Err          error // nil when the host took the call as a success
@@ -101,7 +102,7 @@ func (h *Host) begin() {
 	l := &life{ctx: ctx, end: end, timers: map[string]*timer{}}
 	h.set(func() { h.life, h.over, h.faults = l, nil, nil })
 	l.group.Go(func() { h.supervise(l) })
-	if _, err := h.await(ctx); err != nil {
+	if _, err := h.await(ctx, isReady); err != nil {
 		h.t.Fatalf("the handler does not start: %v\n%s", err, h.written())
 	}
 	for _, f := range h.app.functions {
@@ -140,18 +141,16 @@ func (h *Host) Resume() {
 	h.begin()
 }
 
-// KillHandler kills the handler (SIGKILL), as a machine does that has no memory left, and returns when the host has
-// seen it and is starting another or has stopped. To the host it is a fault.
+// KillHandler kills the handler (SIGKILL), as a machine does that has no memory left, once there is one, ready or not. It
+// returns when the host has seen it and is starting another or has stopped. To the host it is a fault.
 func (h *Host) KillHandler() {
-	h.mu.Lock()
-	p := h.process
-	if p != nil {
-		p.wanted = true
-	}
-	h.mu.Unlock()
-	if p == nil {
+	p, err := h.await(h.now().ctx, func(*process) bool { return true })
+	if err != nil {
 		return
 	}
+	h.mu.Lock()
+	p.wanted = true
+	h.mu.Unlock()
 	p.kill()
 	<-p.seen
 }

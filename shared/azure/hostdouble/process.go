@@ -106,6 +106,7 @@ func (h *Host) supervise(l *life) {
 	for again := true; again; {
 		p, err := h.launch()
 		if err != nil {
+			h.complain("the handler cannot be started: %v", err)
 			h.set(func() { h.over = err })
 			return
 		}
@@ -198,17 +199,19 @@ func (h *Host) awaken(l *life, p *process) {
 
 func (h *Host) at(path string) string { return "http://127.0.0.1:" + h.port + path }
 
-// await returns the handler once there is one that answers.
-func (h *Host) await(ctx context.Context) (*process, error) {
+func isReady(p *process) bool { return p.ready }
+
+// await returns the handler once there is one that is as it has to be.
+func (h *Host) await(ctx context.Context, ok func(*process) bool) (*process, error) {
 	for {
 		h.mu.Lock()
 		p, over, changed := h.process, h.over, h.changed
-		ready := p != nil && p.ready
+		found := p != nil && ok(p)
 		h.mu.Unlock()
 		switch {
 		case over != nil:
 			return nil, over
-		case ready:
+		case found:
 			return p, nil
 		}
 		select {
@@ -216,6 +219,25 @@ func (h *Host) await(ctx context.Context) (*process, error) {
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
+	}
+}
+
+// limit gives a call in a handler its functionTimeout. The returned function ends the call.
+func (h *Host) limit(p *process, function string) (ended func()) {
+	over, watched := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(watched)
+		timeout := time.NewTimer(h.app.timeout)
+		defer timeout.Stop()
+		select {
+		case <-timeout.C:
+			h.expire(p, function)
+		case <-over:
+		}
+	}()
+	return func() {
+		close(over)
+		<-watched
 	}
 }
 

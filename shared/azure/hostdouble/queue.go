@@ -168,7 +168,7 @@ func (h *Host) deliver(l *life, f function, q queueTrigger, m *azqueue.DequeuedM
 		return
 	}
 	data, metadata := q.encode(body, m)
-	err = h.call(l, event{f, guid(), int(*m.DequeueCount), data, metadata})
+	err = h.call(l, event{f, guid(), int(*m.DequeueCount), body, data, metadata})
 	switch {
 	case l.ctx.Err() != nil: // nobody is left to deal with it
 	case err == nil:

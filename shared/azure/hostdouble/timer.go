@@ -77,14 +77,14 @@ func (r *retry) delay(try int) time.Duration { return min(r.max, r.min<<min(try-
 func (h *Host) tick(l *life, t *timer) {
 	for due := t.cron.next(time.Now()); sleep(l.ctx, time.Until(due)); {
 		_ = h.fire(l, t, false)
-		now := time.Now()
-		if t.cron.next(due).Before(now) {
+		if t.cron.next(due).Before(time.Now()) {
 			_ = h.fire(l, t, true)
 		}
-		if now.Before(due) { // a timer of ours was early
-			now = due
+		after := time.Now()
+		if after.Before(due) { // we have woken early
+			after = due
 		}
-		due = t.cron.next(now)
+		due = t.cron.next(after)
 	}
 }
 

@@ -218,8 +218,12 @@ func testOutcomes(t *testing.T, open Open) {
 				t.Errorf("%s of %s: done is %t (%v), want %t", c.name, function, done, err, c.done)
 			}
 		}
-		if calls := f.take(); len(calls) != 3 {
-			t.Errorf("%s: %d calls, want one of each function", c.name, len(calls))
+		called := map[string]bool{} // more than once where the platform repeats
+		for _, call := range f.take() {
+			called[call.function] = true
+		}
+		if len(called) != 3 {
+			t.Errorf("%s: only %v were called", c.name, called)
 		}
 	}
 }

@@ -1,0 +1,215 @@
+package hostdouble_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"carillon/shared/azure"
+	"carillon/shared/azure/hostdouble"
+	"carillon/shared/host"
+	"carillon/shared/host/hosttest"
+)
+
+// TestHost runs azure.Host as a process of its own under the double, on real queues: what hosttest sends goes all the
+// way, and comes back to the test's functions.
+func TestHost(t *testing.T) {
+	q := newQueues(t)
+	for _, mode := range []string{"enableProxyingHttpRequest", "enableForwardingHttpRequest"} {
+		t.Run(mode, func(t *testing.T) {
+			hosttest.Run(t, func(t *testing.T, functions host.Functions, deadline time.Duration) hosttest.Env {
+				return open(t, q, mode, functions, deadline)
+			})
+		})
+	}
+}
+
+// opened counts, so that each app has queues of its own.
+var opened atomic.Int64
+
+func open(t *testing.T, q queues, mode string, functions host.Functions, deadline time.Duration) hosttest.Env {
+	folder := stage(t, strings.NewReplacer("enableProxyingHttpRequest", mode, `"maxDequeueCount": 2`, `"maxDequeueCount": 1, "batchSize": 32`).Replace(hostFile),
+		map[string]string{
+			"list": "", "author": "", "operate": "", "runs": "", "studio": httpFile("studio/{*rest}", "anonymous"),
+			"follow": strings.NewReplacer("%SUBMIT%", "%FOLLOW%").Replace(functionFiles["submit"]),
+			"api":    httpFile("schedules/{*rest}", "function"), "runs2": httpFile("runs/{*rest}", "function"),
+		})
+	submits, follows := fmt.Sprint("submit-", opened.Add(1)), fmt.Sprint("follow-", opened.Load())
+	h := hostdouble.Start(t, folder, settings(q.connection, "HANDLER", "carillon", "FUNCTIONS", answering(t, functions),
+		"DEADLINE", deadline.String(), "SUBMIT", submits, "FOLLOW", follows))
+	return hosttest.Env{
+		Tick: func() error { return h.FireTimer("recurrence") },
+		Message: func(function string, body []byte) error {
+			before := len(h.Invocations())
+			q.send(map[string]string{"submit": submits, "follow": follows}[function], base(string(body)))
+			var call hostdouble.Invocation
+			await(t, "a message", func() bool {
+				for _, i := range h.Invocations()[before:] {
+					if i.Function == function && string(i.Body) == string(body) {
+						call = i
+						return true
+					}
+				}
+				return false
+			})
+			return call.Err
+		},
+		AtOnce: 16,
+		Visit: func(r *http.Request) (*http.Response, error) {
+			at, err := url.Parse(h.URL)
+			if err != nil {
+				return nil, err
+			}
+			r.URL.Host = at.Host
+			key := h.Key("api")
+			if strings.HasPrefix(r.URL.Path, "/api/runs") {
+				key = h.Key("runs2")
+			}
+			r.Header.Set("x-functions-key", key)
+			return http.DefaultClient.Do(r)
+		},
+	}
+}
+
+// answering lends functions to a handler in another process. A panic of theirs is a status 418.
+func answering(t *testing.T, functions host.Functions) string {
+	events := map[string]func(context.Context, []byte) error{
+		"recurrence": func(ctx context.Context, body []byte) error {
+			var now, until int64
+			if _, err := fmt.Sscan(string(body), &now, &until); err != nil {
+				return err
+			}
+			return functions.Recurrence(ctx, time.Unix(0, now), time.Unix(0, until))
+		},
+		"submit": functions.Submit, "follow": functions.Follow,
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /{name}", func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		ctx, end := r.Context(), func() {}
+		if deadline, err := time.Parse(time.RFC3339Nano, r.Header.Get(deadlineHeader)); err == nil {
+			ctx, end = context.WithDeadline(ctx, deadline)
+		}
+		defer end()
+		if events[r.PathValue("name")](ctx, body) != nil {
+			w.WriteHeader(http.StatusInternalServerError)
+		}
+	})
+	for name, function := range map[string]http.Handler{"api": functions.API, "studio": functions.Studio} {
+		if function != nil {
+			mux.Handle("/http/"+name+"/", http.StripPrefix("/http/"+name, function))
+		}
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			if recover() != nil {
+				w.WriteHeader(http.StatusTeapot)
+			}
+		}()
+		mux.ServeHTTP(w, r)
+	}))
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+// A handler whose host was killed leaves, and frees its port.
+func TestOrphan(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := listener.Addr().String()
+	listener.Close()
+	_, port, _ := net.SplitHostPort(address)
+
+	parent := exec.Command(os.Args[0])
+	parent.Env = append(os.Environ(), "HANDLER=parent", azure.PortVariable+"="+port)
+	out, err := parent.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := parent.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var once sync.Once
+	kill := func() { once.Do(func() { parent.Process.Kill(); parent.Wait() }) }
+	defer kill()
+	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
+		t.Fatal(err)
+	}
+	answers := func() bool {
+		answer, err := http.Get("http://" + address + "/")
+		if err == nil {
+			answer.Body.Close()
+		}
+		return err == nil
+	}
+	await(t, "the handler", answers)
+	kill()
+	await(t, "the handler to leave", func() bool { return !answers() })
+	await(t, "the port", func() bool {
+		listener, err := net.Listen("tcp", address)
+		if err == nil {
+			listener.Close()
+		}
+		return err == nil
+	})
+}
+
+// Told to stop, the handler lets a call finish and asks for another process in its place.
+func TestRecycle(t *testing.T) {
+	q := newQueues(t)
+	entered, leave := make(chan struct{}), make(chan struct{})
+	functions := host.Functions{
+		Recurrence: func(context.Context, time.Time, time.Time) error { return nil },
+		Submit:     func(context.Context, []byte) error { close(entered); <-leave; return nil },
+	}
+	h := hostdouble.Start(t, stage(t, hostFile, nil), settings(q.connection, "HANDLER", "carillon", "FUNCTIONS", answering(t, functions), "DEADLINE", "1m"))
+	q.send("submitted", base("x"))
+	<-entered
+	handler, err := os.FindProcess(pidOf(t, h))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := handler.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	close(leave)
+	if call := ended(t, h, "submit", 1)[0]; call.Err != nil {
+		t.Errorf("the call that was under way: %v", call.Err)
+	}
+	await(t, "another handler", func() bool { return h.Restarts() == 1 })
+	if err := h.FireTimer("recurrence"); err != nil {
+		t.Error(err)
+	}
+}
+
+// pidOf is the process id that the handler has logged.
+func pidOf(t *testing.T, h *hostdouble.Host) int {
+	t.Helper()
+	for _, line := range h.Lines() {
+		var started struct{ PID int }
+		if json.Unmarshal([]byte(line.Text), &started) == nil && started.PID != 0 {
+			return started.PID
+		}
+	}
+	t.Fatal("the handler has not said its process id")
+	return 0
+}
