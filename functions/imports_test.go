@@ -40,6 +40,8 @@ var allowed = map[string]struct {
 
 	"shared/pipeline/azureml/azuremltest": {nil, true},
 	"shared/azure/azuritetest":            {nil, false},
+	"shared/azure/hostdouble":             {nil, true},
+	"shared/host/hosttest":                {[]string{"shared/host"}, false},
 
 	"shared/store/storetest":       {[]string{"shared/store"}, false},
 	"shared/queue/queuetest":       {[]string{"shared/queue"}, false},

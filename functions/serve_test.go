@@ -49,6 +49,9 @@ func TestReadme(t *testing.T) {
 	if out := p.say("schedules", "next", "every-15-minutes", "-n", "5"); strings.Count(out, ":00 UTC") != 5 {
 		t.Errorf("next:\n%s", out)
 	}
+	if out := p.say("schedules", "next", "-f", file, "-n", "3"); strings.Count(out, ":00 UTC") != 3 || !strings.Contains(out, "every 15 minutes") {
+		t.Errorf("preview:\n%s", out)
+	}
 	p.say("schedules", "trigger", "every-15-minutes")
 	done := p.await1("every-15-minutes")
 	if done.Status != "Completed" {

@@ -47,6 +47,10 @@ func (f *Function) putCalendar(r *http.Request) (answer, error) {
 		return answer{}, problem.Newf(problem.BadRequest, "%.80q cannot be a calendar's name: a letter or digit, then up to 254 letters, digits, _ or -", name)
 	}
 	calendar, errs := recur.DecodeCalendar(without(data, "name"))
+	var written struct{ Name string }
+	if json.Unmarshal(data, &written); written.Name != "" && written.Name != name {
+		errs = append(errs, recur.FieldError{Field: "name", Message: "is not the one in the address, " + name})
+	}
 	if canonical, _ := json.Marshal(calendar); len(errs) == 0 && len(canonical) > schedule.MaxDefinition {
 		errs = recur.FieldErrors{{Field: "dates", Message: "the calendar is too large: use date_ranges, or two calendars"}}
 	}
@@ -73,7 +77,7 @@ func (f *Function) deleteCalendar(r *http.Request) (answer, error) {
 		if err != nil {
 			return answer{}, err
 		}
-		for _, record := range records {
+		for _, record := range records[:min(len(records), 10-len(users))] {
 			users = append(users, record.Schedule.Value.Name)
 		}
 		token = next
@@ -105,9 +109,9 @@ func (f *Function) preview(r *http.Request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	d, errs := f.check(r.Context(), withoutKept(data), nil)
-	if len(errs) > 0 {
-		return answer{}, errs
+	d, err := f.check(r.Context(), withoutKept(data), nil)
+	if err != nil {
+		return answer{}, err
 	}
 	now := f.Now().UTC()
 	s := schedule.New(d, store.NewScheduleID(d.Name), actor(r), now)

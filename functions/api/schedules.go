@@ -146,9 +146,9 @@ func (f *Function) createSchedule(r *http.Request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	d, errs := f.check(r.Context(), withoutKept(data), nil)
-	if len(errs) > 0 {
-		return answer{}, errs
+	d, err := f.check(r.Context(), withoutKept(data), nil)
+	if err != nil {
+		return answer{}, err
 	}
 	s := schedule.New(d, store.NewScheduleID(d.Name), actor(r), f.Now().UTC())
 	if err := f.DB.Create(r.Context(), s); err != nil {
@@ -160,27 +160,37 @@ func (f *Function) createSchedule(r *http.Request) (answer, error) {
 
 // check reads a definition and finds everything that is wrong with it, what only the pipeline and the calendars can
 // tell included. old is the schedule that it changes, if any: a trigger that stays as it is may be over.
-func (f *Function) check(ctx context.Context, data []byte, old *schedule.Schedule) (schedule.Definition, recur.FieldErrors) {
+func (f *Function) check(ctx context.Context, data []byte, old *schedule.Schedule) (schedule.Definition, error) {
 	d, errs := schedule.Decode(data)
 	if len(errs) == 0 && (old == nil || !d.Trigger.Equal(old.Trigger)) {
-		_, errs = d.Trigger.Compile(f.Now())
-		errs = errs.Under("trigger")
+		_, wrong := d.Trigger.Compile(f.Now())
+		errs = wrong.Under("trigger")
 	}
 	for i, name := range d.Calendars {
-		if _, err := f.DB.Calendar(ctx, name); err != nil {
+		_, err := f.DB.Calendar(ctx, name)
+		if errors.Is(err, store.ErrNotFound) {
 			errs = append(errs, recur.FieldError{Field: fmt.Sprintf("calendars[%d]", i), Message: "there is no calendar " + name})
+		} else if err != nil {
+			return d, err
 		}
 	}
-	if d.Pipeline.Kind == "" || d.Pipeline.ID == "" {
+	if d.Pipeline.Kind != "" && d.Pipeline.ID != "" {
+		errs = append(errs, f.checkPipeline(ctx, d)...)
+	}
+	if len(errs) > 0 {
 		return d, errs
 	}
-	return d, append(errs, f.checkPipeline(ctx, d)...)
+	return d, nil
 }
 
 func (f *Function) checkPipeline(ctx context.Context, d schedule.Definition) recur.FieldErrors {
 	target, ok := f.Targets[d.Pipeline.Kind]
 	if !ok {
-		return recur.FieldErrors{{Field: "pipeline.kind", Message: "has to be one of " + strings.Join(pipeline.Kinds(f.Targets), ", ")}}
+		message := "has to be one of " + strings.Join(pipeline.Kinds(f.Targets), ", ")
+		if len(f.Targets) == 0 {
+			message = "nothing runs here yet: name the workspace in the settings CARILLON_AZUREML_SUBSCRIPTION, _RESOURCE_GROUP, _WORKSPACE and _REGION"
+		}
+		return recur.FieldErrors{{Field: "pipeline.kind", Message: message}}
 	}
 	p, err := target.Get(ctx, d.Pipeline)
 	switch {
@@ -222,14 +232,11 @@ func (f *Function) updateSchedule(r *http.Request) (answer, error) {
 		if err != nil {
 			return schedule.Definition{}, err
 		}
-		d, errs := f.check(r.Context(), merged, &old)
-		if d.Name != name && len(errs) == 0 {
-			errs = recur.FieldErrors{{Field: "name", Message: "cannot be changed; create another schedule"}}
+		d, err := f.check(r.Context(), merged, &old)
+		if d.Name != name && err == nil {
+			err = recur.FieldErrors{{Field: "name", Message: "cannot be changed; create another schedule"}}
 		}
-		if len(errs) > 0 {
-			return d, errs
-		}
-		return d, nil
+		return d, err
 	})
 }
 
@@ -253,9 +260,6 @@ func (f *Function) setStatus(r *http.Request, status schedule.Activity) (answer,
 		return answer{}, err
 	}
 	return f.edit(r, r.PathValue("name"), asked.Note, func(old schedule.Schedule) (schedule.Definition, error) {
-		if _, over := old.Trigger.Compile(f.Now()); status == schedule.Active && old.Trigger.Kind == recur.KindAt && len(over) > 0 {
-			return old.Definition, problem.Newf(problem.Conflict, "the time of schedule %s is over; give its trigger another at", old.Name)
-		}
 		d := old.Definition
 		d.Status = status
 		return d, nil
@@ -273,6 +277,9 @@ func (f *Function) edit(r *http.Request, name, note string, change func(schedule
 		d, err := change(old)
 		if err != nil || same(d, old.Definition) {
 			return old, err
+		}
+		if _, over := d.Trigger.Compile(now); d.Status == schedule.Active && d.Trigger.Kind == recur.KindAt && len(over) > 0 {
+			return old, problem.Newf(problem.Conflict, "the time of schedule %s is over; give its trigger another at", old.Name)
 		}
 		return old.Revise(d, actor(r), note, now), nil
 	})

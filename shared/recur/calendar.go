@@ -143,21 +143,34 @@ func (o *Object) days(m member) Spec {
 }
 
 // Excludes reports whether the calendar excludes an instant. zone is the schedule's, for a calendar that has none.
-// What a calendar that was never decoded holds wrongly excludes nothing.
-func (c Calendar) Excludes(t time.Time, zone *time.Location) bool {
+// To ask for many instants, use In.
+func (c Calendar) Excludes(t time.Time, zone *time.Location) bool { return c.In(zone)(t) }
+
+// In compiles the calendar for a schedule's zone, which holds for a calendar that has none: the function reports whether
+// an instant is excluded. What a calendar that was never decoded holds wrongly excludes nothing.
+func (c Calendar) In(zone *time.Location) func(t time.Time) bool {
 	z := zoneOf(zone)
 	if c.TimeZone != "" {
 		own, err := loadZone(c.TimeZone)
 		if err != nil {
-			return false
+			return func(time.Time) bool { return false }
 		}
 		z = own
 	}
-	date := t.In(z.loc).Format(time.DateOnly)
-	return slices.Contains(c.Dates, date) ||
-		slices.ContainsFunc(c.DateRanges, func(r DateRange) bool { return r.First <= date && date <= r.Last }) ||
-		slices.ContainsFunc(c.Spans, func(s Span) bool { return s.holds(t.Unix(), z) }) ||
-		slices.ContainsFunc(c.Recurrences, func(s Spec) bool { return s.hasDay(t.Unix(), z) })
+	var days []*Rule
+	for _, s := range c.Recurrences {
+		compiler := compiler{spec: s, created: minWall, base: z}
+		if rule, errs := compiler.compile(); len(errs) == 0 {
+			days = append(days, rule)
+		}
+	}
+	return func(t time.Time) bool {
+		date := t.In(z.loc).Format(time.DateOnly)
+		return slices.Contains(c.Dates, date) ||
+			slices.ContainsFunc(c.DateRanges, func(r DateRange) bool { return r.First <= date && date <= r.Last }) ||
+			slices.ContainsFunc(c.Spans, func(s Span) bool { return s.holds(t.Unix(), z) }) ||
+			slices.ContainsFunc(days, func(r *Rule) bool { return r.hasDay(t.Unix(), z) })
+	}
 }
 
 func (s Span) holds(u int64, z *zone) bool {
@@ -167,12 +180,7 @@ func (s Span) holds(u int64, z *zone) bool {
 }
 
 // hasDay reports whether an occurrence falls on the local day of u.
-func (s Spec) hasDay(u int64, z *zone) bool {
-	c := compiler{spec: s, created: minWall, base: z}
-	r, errs := c.compile()
-	if len(errs) > 0 {
-		return false
-	}
+func (r *Rule) hasDay(u int64, z *zone) bool {
 	date := floorDiv(u+z.offset(z.find(u)), day)
 	first, _ := r.next(z.resolve(date*day), -1)
 	return first < z.resolve((date+1)*day)

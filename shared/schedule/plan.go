@@ -83,13 +83,18 @@ func (p *planner) latest(to time.Time) (latest time.Time) {
 		_, _, latest = p.rule.CountBetween(p.Due.Next.Add(-time.Second), to, 1)
 		return latest
 	}
-	for t := range p.rule.All(p.Due.Next) {
-		if t.After(to) {
-			break
+	// Backwards in growing spans: the window may be long, and most of the time the latest is near its end.
+	for end, span := to, time.Hour; latest.IsZero() && p.pending(end); span *= 2 {
+		from := later(p.Due.Next, end.Add(-span))
+		for t := range p.rule.All(from) {
+			if t.After(end) {
+				break
+			}
+			if p.excluded(t, p.rule.Zone()) == "" {
+				latest = t
+			}
 		}
-		if p.excluded(t, p.rule.Zone()) == "" {
-			latest = t
-		}
+		end = from.Add(-time.Second)
 	}
 	return latest
 }

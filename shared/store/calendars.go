@@ -92,9 +92,13 @@ func (db *DB) Exclusions(ctx context.Context, names ...string) (func(schedule.Du
 		calendars[name] = c.Calendar
 	}
 	return func(d schedule.Due) schedule.Excluded {
+		var excludes []func(time.Time) bool // compiled with the first question: a schedule has one zone
 		return func(t time.Time, zone *time.Location) string {
-			for _, name := range d.Calendars {
-				if calendars[name].Excludes(t, zone) {
+			for i, name := range d.Calendars {
+				if len(excludes) == i {
+					excludes = append(excludes, calendars[name].In(zone))
+				}
+				if excludes[i](t) {
 					return name
 				}
 			}

@@ -31,6 +31,7 @@ func TestHost(t *testing.T) {
 	q := newQueues(t)
 	for _, mode := range []string{"enableProxyingHttpRequest", "enableForwardingHttpRequest"} {
 		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
 			hosttest.Run(t, func(t *testing.T, functions host.Functions, deadline time.Duration) hosttest.Env {
 				return open(t, q, mode, functions, deadline)
 			})

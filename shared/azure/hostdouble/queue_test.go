@@ -98,15 +98,16 @@ func TestAnswersThatAreRejected(t *testing.T) {
 
 // An empty success never completes: at functionTimeout the handler is killed, with every call in it.
 func TestAnswersThatNeverComplete(t *testing.T) {
-	for _, order := range []string{"204", "200", "json null", "hang"} {
+	q := newQueues(t)
+	for n, order := range []string{"204", "200", "json null", "hang"} {
 		t.Run(order, func(t *testing.T) {
 			t.Parallel()
-			q := newQueues(t)
+			queue := fmt.Sprint("queue", n)
 			hears := &listener{TB: t}
 			short := strings.Replace(hostFile, "00:00:10", "00:00:01", 1)
 			short = strings.Replace(short, `"maxDequeueCount": 2`, `"maxDequeueCount": 1`, 1)
-			h := hostdouble.Start(hears, stage(t, short, nil), settings(q.connection))
-			q.send("submitted", base("do "+order))
+			h := hostdouble.Start(hears, stage(t, short, nil), settings(q.connection, "SUBMIT", queue))
+			q.send(queue, base("do "+order))
 			call := ended(t, h, "submit", 1)[0]
 			if took := call.Ended.Sub(call.Began).Seconds(); call.Err == nil || took < 1 {
 				t.Errorf("ended after %v s with %v", took, call.Err)
@@ -114,7 +115,7 @@ func TestAnswersThatNeverComplete(t *testing.T) {
 			if !hears.heard("within functionTimeout") {
 				t.Errorf("no complaint of the time: %q", hears.complaints)
 			}
-			q.send("submitted", base("do json {}"))
+			q.send(queue, base("do json {}"))
 			if call := ended(t, h, "submit", 2)[1]; call.Err != nil || h.Restarts() != 1 || h.Stopped() {
 				t.Errorf("afterwards: %v, %d restarts", call.Err, h.Restarts())
 			}
