@@ -40,7 +40,7 @@ var allowed = map[string]struct {
 
 	"shared/pipeline/azureml/azuremltest": {nil, true},
 	"shared/azure/azuritetest":            {nil, false},
-	"shared/azure/hostdouble":             {nil, true},
+	"shared/azure/hostdouble":             {[]string{"shared/recur"}, true},
 	"shared/host/hosttest":                {[]string{"shared/host"}, false},
 
 	"shared/store/storetest":       {[]string{"shared/store"}, false},

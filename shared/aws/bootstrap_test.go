@@ -48,7 +48,7 @@ func bootstrap() {
 		calls = append(calls, call)
 	}
 	h := newHost(host.Functions{
-		Recurrence: func(_ context.Context, now, until time.Time) error { seen("recurrence"); return nil },
+		Recurrence: func(context.Context, time.Time, time.Time) error { seen("recurrence"); return nil },
 		Submit:     outcomes(nil, func(body string) { seen("submit " + body) }),
 		Follow:     outcomes(nil, func(body string) { seen("follow " + body) }),
 		API: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

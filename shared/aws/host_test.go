@@ -165,6 +165,8 @@ func TestBatchDeadline(t *testing.T) {
 		if err != nil || len(ids) != atOnce+1 || ids["first"] || !ids["last"] {
 			t.Errorf("again come %v, %v; want all but the first", ids, err)
 		}
+		mu.Lock()
+		defer mu.Unlock()
 		if called["ok"] != 1 || called["stuck"] != atOnce || called["never"] != 0 {
 			t.Errorf("called %v", called)
 		}

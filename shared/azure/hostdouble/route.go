@@ -3,6 +3,7 @@ package hostdouble
 import (
 	"crypto/subtle"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -16,9 +17,10 @@ type route struct {
 
 // segment is a part of a route between two slashes.
 type segment struct {
-	literal  string // when it is no parameter
-	optional bool   // {name?}
-	all      bool   // {*name}
+	literal  string         // when it is no parameter
+	optional bool           // {name?}
+	all      bool           // {*name}
+	pattern  *regexp.Regexp // {name:regex(…)}
 }
 
 func readRoute(name string, b bindingJSON, wrong *problems) route {
@@ -41,7 +43,11 @@ func readRoute(name string, b bindingJSON, wrong *problems) route {
 		s := segment{literal: part}
 		if inner, ok := strings.CutPrefix(part, "{"); ok && strings.HasSuffix(inner, "}") {
 			inner = strings.TrimSuffix(inner, "}")
-			s = segment{optional: strings.HasSuffix(inner, "?"), all: strings.HasPrefix(inner, "*")}
+			if name, constraint, ok := strings.Cut(inner, ":regex("); ok && strings.HasSuffix(constraint, ")") {
+				inner = name
+				s.pattern = regexp.MustCompile("(?i)" + strings.TrimSuffix(constraint, ")"))
+			}
+			s = segment{optional: strings.HasSuffix(inner, "?"), all: strings.HasPrefix(inner, "*"), pattern: s.pattern}
 			part = strings.Trim(inner, "*?")
 		}
 		if part == "" || strings.ContainsAny(part, "{}:*?=") || (s.optional || s.all) && i < len(parts)-1 {
@@ -66,9 +72,18 @@ func (r route) matches(method, path string) bool {
 			return s.optional
 		case parts[i] == "" || s.literal != "" && !strings.EqualFold(s.literal, parts[i]):
 			return false
+		case s.pattern != nil && !s.pattern.MatchString(parts[i]):
+			return false
 		}
 	}
 	return len(parts) == len(r.segments)
+}
+
+// RouteTakes reports whether a route, as function.json writes it, takes a path below the prefix.
+func RouteTakes(template, path string) bool {
+	var wrong problems
+	r := readRoute("", bindingJSON{Route: &template}, &wrong)
+	return r.matches("", path)
 }
 
 // admits reports whether a request brings the function's key, where one is asked for.
