@@ -39,6 +39,7 @@ var allowed = map[string]struct {
 	"functions":            {[]string{"*"}, true},
 
 	"shared/pipeline/azureml/azuremltest": {nil, true},
+	"shared/aws/runtimetest":              {nil, false},
 	"shared/azure/azuritetest":            {nil, false},
 	"shared/azure/hostdouble":             {[]string{"shared/recur"}, true},
 	"shared/host/hosttest":                {[]string{"shared/host"}, false},

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"carillon/shared/aws"
 	"carillon/shared/azure"
 	"carillon/shared/cli"
 	pipelines "carillon/shared/pipeline/local"
@@ -22,6 +23,10 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	if port, ok := os.LookupEnv(azure.PortVariable); ok {
 		os.Exit(onAzure(ctx, port))
+	}
+	if _, ok := os.LookupEnv(aws.RuntimeVariable); ok {
+		fmt.Fprintln(os.Stderr, "carillon: this version has no store and no queues on AWS yet; run it on Azure Functions or on a plain machine")
+		os.Exit(1)
 	}
 	root := cli.Root(version, serveCommand(), backupCommand())
 	root.SetContext(ctx)

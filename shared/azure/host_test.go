@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -222,11 +223,22 @@ func TestOrphaned(t *testing.T) {
 	})
 }
 
-func TestServe(t *testing.T) {
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+// occupy listens on a port below those that systems give to outgoing connections, so that it can be freed and had again.
+func occupy(t *testing.T) net.Listener {
+	t.Helper()
+	var err error
+	for range 100 {
+		var listener net.Listener
+		if listener, err = net.Listen("tcp", fmt.Sprint("127.0.0.1:", 20000+rand.IntN(12000))); err == nil {
+			return listener
+		}
 	}
+	t.Fatal(err)
+	return nil
+}
+
+func TestServe(t *testing.T) {
+	free := occupy(t)
 	_, port, _ := net.SplitHostPort(free.Addr().String())
 	h := &Host{Log: slog.New(slog.DiscardHandler)}
 	for _, c := range []string{"", "x", "0", "-1", "65536", port} { // the last is taken

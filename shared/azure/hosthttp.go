@@ -25,7 +25,7 @@ func (h *Host) Handler() http.Handler {
 		case r.RequestURI == "/":
 			w.Header().Set("Content-Type", "application/json")
 			io.WriteString(w, "{}")
-		case event && r.Method == http.MethodPost && r.RequestURI == "/"+name:
+		case event && r.Method == http.MethodPost:
 			h.event(w, r, name)
 		case strings.HasPrefix(r.URL.Path, "/api/") && isClean(r.URL.Path):
 			h.visit(w, r)
