@@ -26,6 +26,7 @@ var allowed = map[string]struct {
 	"shared/host":     {[]string{"shared/schedule"}, false},
 
 	"shared/local":            {[]string{"shared/schedule", "shared/store", "shared/queue", "shared/host", "shared/problem"}, true},
+	"shared/aws":              {[]string{"shared/host", "shared/problem"}, true},
 	"shared/azure":            {[]string{"shared/store", "shared/queue", "shared/host", "shared/problem"}, true},
 	"shared/pipeline/local":   {[]string{"shared/schedule", "shared/pipeline"}, true},
 	"shared/pipeline/azureml": {[]string{"shared/schedule", "shared/pipeline"}, true},
