@@ -107,15 +107,19 @@ func sameSite(r *http.Request) error {
 // actorHeader tells the API who is asking.
 const actorHeader = "X-Carillon-Actor"
 
-// actor is who asks, as far as it is known: somebody who has signed in, or the holder of a function's key. What
-// clients say of themselves stands behind that.
+// actor is who asks, as far as it is known: somebody who has signed in, the holder of a function's key, or anybody, where
+// function.json lets in without one. What clients say of themselves stands behind that.
 func (h *Host) actor(r *http.Request) string {
 	who := ""
 	if h.SignedIn {
 		who = r.Header.Get("X-MS-CLIENT-PRINCIPAL-NAME")
 	}
-	if who == "" {
+	switch {
+	case who != "":
+	case withKey(r):
 		who = "function key to " + host.RightFor(r).String()
+	default:
+		who = "anybody"
 	}
 	if says := strings.TrimSpace(r.Header.Get(actorHeader)); says != "" {
 		who += " (" + says + ")"

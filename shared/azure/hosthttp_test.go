@@ -28,11 +28,11 @@ func TestActor(t *testing.T) {
 		{"a key in capitals", "POST", "/api/runs/a/cancel?CODE=secret", nil, false, "function key to operate", ""},
 		{"a key in an encoded name", "GET", "/api/runs?c%6fde=secret&b", nil, false, "function key to list", "b"},
 		{"a key in the header", "DELETE", "/api/schedules/a", http.Header{keyHeader: {"secret"}}, false, "function key to author", ""},
-		{"merged keys", "GET", "/api/runs?limit=1,2", nil, false, "function key to list", "limit=1,2"},
-		{"a caller's word", "GET", "/api/runs", http.Header{actorHeader: {" ann "}}, false, "function key to list (ann)", ""},
-		{"nobody has signed in", "GET", "/api/runs", http.Header{principal: {"ann"}}, false, "function key to list", ""},
+		{"no key, merged query", "GET", "/api/runs?limit=1,2", nil, false, "anybody", "limit=1,2"},
+		{"a caller's word", "GET", "/api/runs", http.Header{actorHeader: {" ann "}, keyHeader: {"secret"}}, false, "function key to list (ann)", ""},
+		{"nobody has signed in", "GET", "/api/runs", http.Header{principal: {"ann"}}, false, "anybody", ""},
 		{"somebody has", "GET", "/api/runs", http.Header{principal: {"ann"}, actorHeader: {"bob"}}, true, "ann (bob)", ""},
-		{"a key beside signing in", "GET", "/api/runs", nil, true, "function key to list", ""},
+		{"a key in place of signing in", "GET", "/api/runs?code=secret", nil, true, "function key to list", ""},
 	} {
 		who, query, key, uri = "", "", "", ""
 		h := &Host{Functions: host.Functions{API: api}, SignedIn: c.signedIn, Log: slog.New(slog.DiscardHandler)}
