@@ -46,6 +46,9 @@ func serveCommand() *cobra.Command {
 Everything is kept in one folder (--data): state/ has the schedules and runs, pipelines/ the local pipelines
 (one YAML file each), runs/ the output. One process at a time may use it.
 
+When it is stopped (Ctrl-C, SIGTERM) local runs that are under way are ended within some seconds and recorded as
+Interrupted; they are not run again. Queued ones run after the next start.
+
 Settings by environment: CARILLON_DATA, CARILLON_LISTEN, CARILLON_RUNS_AT_ONCE (4), CARILLON_OUTPUT_LIMIT (bytes
 of a step, 10485760), CARILLON_RETENTION (90d), CARILLON_LOG_LEVEL (info), and keys for callers by right:
 CARILLON_KEY_LIST, CARILLON_KEY_OPERATE, CARILLON_KEY_AUTHOR. Keys are required on an address that other machines
@@ -83,6 +86,9 @@ author, where keys are needed. To restore, put the file at DATA/state/carillon.d
 Pipelines and the output of runs are files below DATA: copy them as they are.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if _, err := os.Lstat(file); err == nil {
+				return fmt.Errorf("%s exists already; name another file", file)
+			}
 			part := file + ".part"
 			out, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 			if err != nil {

@@ -49,7 +49,8 @@ func serve(ctx context.Context, c config, example bool, ready func(url string)) 
 	target, err := pipelines.Open(pipelines.Config{
 		Pipelines: filepath.Join(c.Data, "pipelines"), Runs: filepath.Join(c.Data, "runs"),
 		AtOnce: c.atOnce, OutputLimit: c.output, Log: log,
-		Ended: func(run string) { hint(follows, run, log) },
+		Started: func(run string) { hint(follows, run, log) },
+		Ended:   func(run string) { hint(follows, run, log) },
 	})
 	if err != nil {
 		return err
@@ -126,7 +127,7 @@ func listen(c config) (net.Listener, error) {
 	return listener, nil
 }
 
-// hint sends a run to be looked at now that it has ended.
+// hint sends a run to be looked at now that it has started or ended.
 func hint(follows queue.Queue, run string, log *slog.Logger) {
 	if err := follows.Send(context.Background(), queue.Messages([]string{run})[0], 0); err != nil {
 		log.Warn("a message was not sent; the clock will send it", "run", run, "error", err)
@@ -144,8 +145,12 @@ func closeRuns(target *pipelines.Target, log *slog.Logger) {
 // prune deletes the output of runs that are older than the retention, once an hour, until ctx ends.
 func prune(ctx context.Context, target *pipelines.Target, retention time.Duration, log *slog.Logger) {
 	for {
-		if _, err := target.Prune(ctx, time.Now().Add(-retention), 1000); err != nil && !errors.Is(err, context.Canceled) {
-			log.Warn("old runs could not be deleted", "error", err)
+		for n := 1000; n == 1000; {
+			var err error
+			if n, err = target.Prune(ctx, time.Now().Add(-retention), 1000); err != nil && !errors.Is(err, context.Canceled) {
+				log.Warn("old runs could not be deleted", "error", err)
+				break
+			}
 		}
 		select {
 		case <-ctx.Done():

@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"carillon/shared/pipeline"
@@ -155,6 +156,8 @@ func known(err error) error {
 		return problem.Newf(problem.NotFound, "the far side knows nothing of it: %v", err)
 	case errors.Is(err, store.ErrExists):
 		return problem.Newf(problem.Exists, "%v", err)
+	case errors.Is(err, syscall.ENOSPC):
+		return problem.Newf(problem.Unavailable, "the disk is full: nothing was changed; make room and try again")
 	case errors.Is(err, store.ErrConflict), errors.Is(err, context.DeadlineExceeded):
 		return problem.Newf(problem.Unavailable, "the store is busy; try again")
 	}
@@ -250,12 +253,12 @@ func (f *Function) listPipelines(r *http.Request) (answer, error) {
 		if k > kind {
 			after = ""
 		}
-		got, err := f.Targets[k].List(r.Context(), after, limit)
+		got, err := f.Targets[k].List(r.Context(), after, limit-len(out.Items.([]pipeline.Pipeline)))
 		if err != nil {
 			return answer{}, err
 		}
 		out.Items = append(out.Items.([]pipeline.Pipeline), got...)
-		if len(got) == limit {
+		if len(out.Items.([]pipeline.Pipeline)) == limit && len(got) > 0 {
 			out.Next = got[len(got)-1].Ref.String()
 			break
 		}

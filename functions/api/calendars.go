@@ -120,23 +120,22 @@ func (f *Function) preview(r *http.Request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	times, notices, err := f.upcoming(r, due, n)
+	times, notices, err := f.upcoming(r, due, due.Next, n)
 	return answer{body: previewed{When: d.Trigger.String(), Items: times, Notices: notices}}, err
 }
 
-// upcoming computes the next times of a schedule, beginning with the one that the clock waits for.
-func (f *Function) upcoming(r *http.Request, due schedule.Due, n int) (times []occurrenceTime, notices []string, err error) {
+// upcoming computes the next times of a schedule, beginning with the first.
+func (f *Function) upcoming(r *http.Request, due schedule.Due, first time.Time, n int) (times []occurrenceTime, notices []string, err error) {
 	rule, errs := due.Trigger.Compile(due.Anchor)
 	if len(errs) > 0 {
 		return nil, nil, errs
 	}
-	exclusions, err := f.DB.Exclusions(r.Context(), due.Calendars...)
+	excluded, err := f.DB.Exclusions(r.Context(), due.Calendars...)(due)
 	if err != nil {
 		return nil, nil, err
 	}
-	excluded := exclusions(due)
 	times = []occurrenceTime{}
-	for at := due.Next; !at.IsZero() && len(times) < n; at, _ = rule.Next(at) {
+	for at := first; !at.IsZero() && len(times) < n; at, _ = rule.Next(at) {
 		times = append(times, occurrenceTime{
 			Time: at.In(rule.Zone()), UTC: at.UTC(), Moved: rule.Moved(at), Excluded: excluded(at, rule.Zone()),
 		})

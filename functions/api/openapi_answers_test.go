@@ -190,7 +190,7 @@ func (l *live) submit(id string) (run string) {
 		if err != nil {
 			l.document.t.Fatal(err)
 		}
-		o = o.Prepared(record.Schedule.Value.Definition).Claimed("me", noon)
+		o = o.Prepared(record.Schedule.Value.Definition).Claimed("me", "cme", noon)
 		run, err = l.fake.Submit(context.Background(), pipeline.Submission{Name: id, Pipeline: o.Pipeline, Parameters: o.Parameters})
 		if err != nil {
 			l.document.t.Fatal(err)
@@ -315,7 +315,7 @@ func (l *live) operate() {
 		l.ask(200, operation, mine+verb, "")
 		l.ask(412, operation, mine+verb, "", "If-Match", `"other.1"`)
 		l.ask(404, operation, unknown+verb, "")
-		l.ask(400, operation, mine+verb, `{"notes": "x"}`)
+		l.ask(422, operation, mine+verb, `{"notes": "x"}`)
 		l.badBodies(operation, mine+verb)
 	}
 	const trigger = "post " + one + "/trigger"

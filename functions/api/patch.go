@@ -3,8 +3,10 @@ package api
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"carillon/shared/problem"
 	"carillon/shared/schedule"
@@ -28,10 +30,28 @@ func mergePatch(d schedule.Definition, patch []byte) ([]byte, error) {
 	if !ok {
 		return nil, problem.Newf(problem.BadRequest, "a change has to be an object with the fields to change")
 	}
-	if trigger, ok := fields["trigger"].(map[string]any); ok && trigger["type"] != nil && trigger["type"] != string(d.Trigger.Kind) {
-		delete(target.(map[string]any), "trigger")
+	if trigger, ok := fields["trigger"].(map[string]any); ok {
+		retrigger(target.(map[string]any), trigger)
 	}
 	return json.Marshal(merge(target, changes))
+}
+
+// retrigger makes room in a definition for a change of its trigger. Another type replaces the whole trigger; times that
+// come in one of the short forms (time_of_day, or flat lists) replace those of the canonical one.
+func retrigger(target, change map[string]any) {
+	old, _ := target["trigger"].(map[string]any)
+	if kind, ok := change["type"].(string); ok && !strings.EqualFold(kind, fmt.Sprint(old["type"])) {
+		delete(target, "trigger")
+		return
+	}
+	pattern, _ := old["schedule"].(map[string]any)
+	for _, name := range []string{"hours", "minutes", "week_days"} {
+		_, flat := change[name]
+		_, clock := change["time_of_day"]
+		if flat || clock && name != "week_days" {
+			delete(pattern, name)
+		}
+	}
 }
 
 func merge(target, patch any) any {
@@ -83,19 +103,6 @@ func numbers(data []byte, into any) error {
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.UseNumber()
 	return d.Decode(into)
-}
-
-// strict reads a small body and names what does not belong there. An empty one leaves into as it is.
-func strict(data []byte, into any) error {
-	if len(data) == 0 {
-		return nil
-	}
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.DisallowUnknownFields()
-	if err := d.Decode(into); err != nil {
-		return problem.Newf(problem.BadRequest, "the body is not what is read here: %v", err)
-	}
-	return nil
 }
 
 func sortedKeys(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }

@@ -13,6 +13,7 @@ import (
 	"carillon/shared/pipeline"
 	"carillon/shared/problem"
 	"carillon/shared/queue"
+	"carillon/shared/recur"
 	"carillon/shared/schedule"
 	"carillon/shared/store"
 )
@@ -157,6 +158,8 @@ func (f *Function) cancelRun(r *http.Request) (answer, error) {
 	switch {
 	case o.Value.Status == schedule.Waiting || o.Value.Status == schedule.Uncertain:
 		err = f.DB.Save(r.Context(), []store.Change{{From: o, To: o.Value.CalledOff(actor(r), f.Now().UTC())}})[0]
+	case o.Value.Run != "" && !o.Value.Status.Final() && f.Targets[o.Value.Pipeline.Kind] == nil:
+		err = problem.Newf(problem.Conflict, "nothing that runs pipelines of kind %s is configured here any more", o.Value.Pipeline.Kind)
 	case o.Value.Run != "" && !o.Value.Status.Final():
 		err = f.Targets[o.Value.Pipeline.Kind].Cancel(r.Context(), o.Value.Pipeline.Kind, o.Value.Run)
 	default:
@@ -176,18 +179,23 @@ func (f *Function) triggerSchedule(r *http.Request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	var asked struct {
-		Parameters json.RawMessage `json:"parameters"`
-	}
-	if err := strict(data, &asked); err != nil {
-		return answer{}, err
+	var parameters json.RawMessage
+	if len(data) > 0 {
+		var errs recur.FieldErrors
+		if o, ok := recur.ReadObject("", data, &errs); ok {
+			parameters = o.Value("parameters")
+			o.Strangers([]string{"parameters"})
+		}
+		if len(errs) > 0 {
+			return answer{}, errs
+		}
 	}
 	record, err := f.DB.Schedule(r.Context(), r.PathValue("name"))
 	if err != nil {
 		return answer{}, err
 	}
 	s := record.Schedule.Value
-	own, err := f.ownParameters(r.Context(), s, asked.Parameters)
+	own, err := f.ownParameters(r.Context(), s, parameters)
 	if err != nil {
 		return answer{}, err
 	}

@@ -42,7 +42,7 @@ func (f *Function) view(ctx context.Context, r store.Record) (scheduleView, erro
 	s := r.Schedule.Value
 	v := scheduleView{
 		Definition: s.Definition, ID: s.ID, Revision: s.Revision, Created: s.Created, Updated: s.Updated, UpdatedBy: s.By,
-		StatusNote: s.StatusNote, When: s.Trigger.String(), Next: r.Next,
+		StatusNote: s.StatusNote, When: s.Trigger.String(), Next: r.Upcoming(f.Now()),
 	}
 	if zone, err := recur.LoadZone(s.Trigger.TimeZone); err == nil && !v.Next.IsZero() {
 		v.Next = v.Next.In(zone)
@@ -74,7 +74,7 @@ func (f *Function) fullView(req *http.Request, r store.Record) (scheduleView, er
 	for _, o := range running {
 		v.Running = append(v.Running, viewRun(o))
 	}
-	v.NextFive, v.Notices, err = f.upcoming(req, r.Due(), 5)
+	v.NextFive, v.Notices, err = f.upcoming(req, r.Due(), v.Next, 5)
 	return v, err
 }
 
@@ -116,7 +116,7 @@ func (f *Function) listSchedules(r *http.Request) (answer, error) {
 		return answer{}, err
 	}
 	records, next, err := f.DB.Schedules(r.Context(), token, limit, func(s schedule.Schedule) bool {
-		return (!active || s.Status == schedule.Active) && (ref == "" || s.Pipeline.String() == ref)
+		return (active == nil || *active == (s.Status == schedule.Active)) && (ref == "" || s.Pipeline.String() == ref)
 	})
 	if err != nil {
 		return answer{}, err
@@ -130,15 +130,16 @@ func (f *Function) listSchedules(r *http.Request) (answer, error) {
 	return answer{body: page{items, next}}, nil
 }
 
-func flag(text, name string) (bool, error) {
+// flag reads true or false; nil when it is absent.
+func flag(text, name string) (*bool, error) {
 	if text == "" {
-		return false, nil
+		return nil, nil
 	}
 	b, err := strconv.ParseBool(text)
 	if err != nil {
-		return false, problem.Newf(problem.BadRequest, "%s has to be true or false", name)
+		return nil, problem.Newf(problem.BadRequest, "%s has to be true or false", name)
 	}
-	return b, nil
+	return &b, nil
 }
 
 func (f *Function) createSchedule(r *http.Request) (answer, error) {
@@ -199,6 +200,9 @@ func (f *Function) checkPipeline(ctx context.Context, d schedule.Definition) rec
 	case err != nil:
 		return recur.FieldErrors{{Field: "pipeline.id", Message: "cannot be looked up: " + err.Error()}}
 	}
+	if p.Problem != "" {
+		return recur.FieldErrors{{Field: "pipeline.id", Message: "pipeline " + d.Pipeline.String() + " cannot run as it stands: " + p.Problem}}
+	}
 	errs := unknownParameters(p, d.Parameters, "parameters")
 	for _, name := range p.Required {
 		if _, ok := d.Parameters[name]; !ok {
@@ -227,7 +231,7 @@ func (f *Function) updateSchedule(r *http.Request) (answer, error) {
 		return answer{}, err
 	}
 	name := r.PathValue("name")
-	return f.edit(r, name, "", func(old schedule.Schedule) (schedule.Definition, error) {
+	return f.edit(r, name, "", false, func(old schedule.Schedule) (schedule.Definition, error) {
 		merged, err := mergePatch(old.Definition, withoutKept(patch))
 		if err != nil {
 			return schedule.Definition{}, err
@@ -249,17 +253,25 @@ func (f *Function) disableSchedule(r *http.Request) (answer, error) {
 }
 
 func (f *Function) setStatus(r *http.Request, status schedule.Activity) (answer, error) {
-	var asked struct {
-		Note string `json:"note"`
-	}
 	data, err := body(r, true)
 	if err != nil {
 		return answer{}, err
 	}
-	if err := strict(data, &asked); err != nil {
-		return answer{}, err
+	var note string
+	if len(data) > 0 {
+		var errs recur.FieldErrors
+		if o, ok := recur.ReadObject("", data, &errs); ok {
+			note = o.Text("note")
+			o.Strangers([]string{"note"})
+			if len(note) > 4096 {
+				o.Fail("note", "may have 4096 bytes, this has %d", len(note))
+			}
+		}
+		if len(errs) > 0 {
+			return answer{}, errs
+		}
 	}
-	return f.edit(r, r.PathValue("name"), asked.Note, func(old schedule.Schedule) (schedule.Definition, error) {
+	return f.edit(r, r.PathValue("name"), note, status == schedule.Disabled, func(old schedule.Schedule) (schedule.Definition, error) {
 		d := old.Definition
 		d.Status = status
 		return d, nil
@@ -267,15 +279,15 @@ func (f *Function) setStatus(r *http.Request, status schedule.Activity) (answer,
 }
 
 // edit changes a schedule's definition, if the caller's If-Match still names its revision. A definition that is the
-// same makes no revision.
-func (f *Function) edit(r *http.Request, name, note string, change func(schedule.Schedule) (schedule.Definition, error)) (answer, error) {
+// same makes no revision, unless a note comes with it or a person stops (stop) what is done but still to start.
+func (f *Function) edit(r *http.Request, name, note string, stop bool, change func(schedule.Schedule) (schedule.Definition, error)) (answer, error) {
 	now := f.Now().UTC()
 	s, err := f.DB.Edit(r.Context(), name, now, func(old schedule.Schedule) (schedule.Schedule, error) {
 		if err := matches(r, old); err != nil {
 			return old, err
 		}
 		d, err := change(old)
-		if err != nil || same(d, old.Definition) {
+		if err != nil || same(d, old.Definition) && note == "" && !(stop && old.Done()) {
 			return old, err
 		}
 		if _, over := d.Trigger.Compile(now); d.Status == schedule.Active && d.Trigger.Kind == recur.KindAt && len(over) > 0 {
@@ -312,7 +324,7 @@ func (f *Function) nextOccurrences(r *http.Request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	times, _, err := f.upcoming(r, record.Due(), n)
+	times, _, err := f.upcoming(r, record.Due(), record.Upcoming(f.Now()), n)
 	return answer{body: page{Items: times}}, err
 }
 

@@ -66,9 +66,13 @@ func (f *Function) look(ctx context.Context, id string) (*store.Change, error) {
 	} else if err != nil {
 		return nil, fmt.Errorf("look at run %s: %w", id, err)
 	}
-	return &store.Change{From: o, To: o.Value.Observed(schedule.Observation{
+	to := o.Value.Observed(schedule.Observation{
 		Status: report.Status, Started: report.Started, Ended: report.Ended, Error: report.Error, Link: report.Link,
-	}, f.Now())}, nil
+	}, f.Now())
+	if to.Status == o.Value.Status && to.Wake.Equal(o.Value.Wake) {
+		return nil, nil // nothing new, and the planned look is still to come
+	}
+	return &store.Change{From: o, To: to}, nil
 }
 
 func (f *Function) save(ctx context.Context, changes []store.Change) error {
@@ -77,8 +81,11 @@ func (f *Function) save(ctx context.Context, changes []store.Change) error {
 		o := changes[i].To
 		switch {
 		case errors.Is(err, store.ErrConflict): // somebody else has looked
+		case errors.Is(err, store.ErrLimit):
+			failed = errors.Join(f.DB.Save(ctx, []store.Change{{From: changes[i].From, To: changes[i].From.Value.TooLarge(f.Now().UTC())}})...)
 		case err != nil:
 			failed = err
+		case o.Wake.Equal(changes[i].From.Value.Wake): // the message of the planned look is on its way
 		case o.Status.Final():
 			f.Log.InfoContext(ctx, "run ended", "run", o.ID, "schedule", o.Schedule, "status", o.Status, "error", o.Error)
 		default:

@@ -19,7 +19,9 @@ import (
 const (
 	pageSize = 500 // wakes read at once
 	rounds   = 200 // pages of one shard in one tick; what is left is for the next one
-	pruned   = 50  // old occurrences deleted by one tick
+
+	pruned      = 200 // old occurrences that are looked at together
+	pruneRounds = 20  // such bites of one shard in one tick
 )
 
 // Function records what is due and sends it on. Its fields are set once.
@@ -39,13 +41,12 @@ type beat struct{ now, until time.Time }
 // not hold back the others.
 func (f *Function) Tick(ctx context.Context, now, until time.Time) error {
 	tick := beat{now.UTC(), until.UTC()}
-	errs := make([]error, store.Shards+1)
+	errs := make([]error, store.Shards)
 	var group sync.WaitGroup
 	for shard := range store.Shards {
-		group.Go(func() { errs[shard] = f.shard(ctx, shard, tick) })
+		group.Go(func() { errs[shard] = errors.Join(f.shard(ctx, shard, tick), f.prune(ctx, shard, tick)) })
 	}
 	group.Wait()
-	errs[store.Shards] = f.prune(ctx, tick)
 	return errors.Join(errs...)
 }
 
@@ -76,18 +77,21 @@ func (f *Function) shard(ctx context.Context, shard int, tick beat) error {
 func (f *Function) act(ctx context.Context, shard int, wakes []store.Wake, tick beat) (more bool, err error) {
 	var planned []store.Planned
 	var woken []store.Wake
-	excluded, err := f.exclusions(ctx, wakes)
-	if err != nil {
-		return false, err
-	}
+	exclusions := f.exclusions(ctx, wakes)
 	for _, w := range wakes {
 		switch {
 		case w.Err != nil:
 			f.Log.ErrorContext(ctx, "a row of the clock cannot be read; it is passed over", "error", w.Err)
+		case w.Due == nil && w.At.After(tick.now) && !w.AtStart: // its message has its time still
 		case w.Due == nil:
 			woken = append(woken, w)
 		default:
-			plan, err := w.Due.Plan(tick.now, tick.until, excluded(*w.Due))
+			excluded, err := exclusions(*w.Due)
+			if err != nil {
+				f.Log.ErrorContext(ctx, "a schedule waits for its calendar, which cannot be read", "schedule", w.Due.Schedule, "error", err)
+				continue
+			}
+			plan, err := w.Due.Plan(tick.now, tick.until, excluded)
 			if err != nil {
 				f.Log.ErrorContext(ctx, "a schedule cannot be computed; it is passed over", "schedule", w.Due.Schedule, "error", err)
 				continue
@@ -102,7 +106,7 @@ func (f *Function) act(ctx context.Context, shard int, wakes []store.Wake, tick 
 	return more, errors.Join(err, wakeErr)
 }
 
-func (f *Function) exclusions(ctx context.Context, wakes []store.Wake) (func(schedule.Due) schedule.Excluded, error) {
+func (f *Function) exclusions(ctx context.Context, wakes []store.Wake) func(schedule.Due) (schedule.Excluded, error) {
 	var names []string
 	for _, w := range wakes {
 		if w.Due != nil {
@@ -192,12 +196,18 @@ func (f *Function) send(ctx context.Context, to queue.Queue, occurrences []sched
 	}
 }
 
-// prune deletes what is older than the retention, in one shard a tick.
-func (f *Function) prune(ctx context.Context, tick beat) error {
-	if f.Retention <= 0 {
+// prune deletes what is older than the retention, once a minute and in small bites.
+func (f *Function) prune(ctx context.Context, shard int, tick beat) error {
+	if f.Retention <= 0 || tick.now.Second() >= 15 {
 		return nil
 	}
-	shard := int(tick.now.Unix()/15) % store.Shards
-	_, err := f.DB.Prune(ctx, shard, tick.now.Add(-f.Retention), pruned)
-	return err
+	token := ""
+	for range pruneRounds {
+		next, err := f.DB.Prune(ctx, shard, tick.now.Add(-f.Retention), token, pruned)
+		if err != nil || next == "" {
+			return err
+		}
+		token = next
+	}
+	return nil
 }

@@ -132,7 +132,7 @@ func (f *Function) row(ctx context.Context, record store.Record, now time.Time) 
 	s := record.Schedule.Value
 	zone := zoneOf(s)
 	row := scheduleRow{
-		Name: s.Name, Trigger: s.Trigger.String(), Activity: activityOf(s, now), Next: at(record.Next, zone, now),
+		Name: s.Name, Trigger: s.Trigger.String(), Activity: activityOf(s, now), Next: at(record.Upcoming(now), zone, now),
 	}
 	if record.State.Value.Last == "" {
 		return row, nil

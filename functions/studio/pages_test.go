@@ -324,7 +324,7 @@ func TestRunThatNeverWas(t *testing.T) {
 	made := s.schedule(quarterly("a", "hello"))
 	waiting := s.asked(made, 1, nil)
 	doubtful := s.asked(made, 2, func(o schedule.Occurrence) schedule.Occurrence {
-		return o.Prepared(made.Definition).Claimed("owner", noon).Doubtful(errors.New("the line went dead"))
+		return o.Prepared(made.Definition).Claimed("owner", "cowner", noon).Doubtful(errors.New("the line went dead"))
 	})
 	skipped := s.asked(made, 3, func(o schedule.Occurrence) schedule.Occurrence { return o.Skip(schedule.ReasonDeleted, noon) })
 	page := s.get(root + "/runs/" + waiting)

@@ -131,7 +131,7 @@ func stepOf(s pipeline.Step, zone *time.Location, now time.Time) stepRow {
 	switch {
 	case s.Exit < 0:
 		row.Exit = "ended by a signal"
-	case s.Status.Final() && !s.Started.IsZero():
+	case s.Exit != 0 || s.Status == schedule.Completed:
 		row.Exit = number(s.Exit)
 	}
 	return row

@@ -60,7 +60,7 @@ func (f *Function) schedule(r *http.Request) (page, error) {
 		Name: s.Name, Description: s.Description, Trigger: s.Trigger.String(), Pipeline: s.Pipeline,
 		Activity: activityOf(s, now), Zone: zone.String(), Definition: yaml(s.Definition), Facts: factsOf(s, zone, now), Part: token != "",
 	}
-	if v.Next, v.Notices, err = f.next(r.Context(), record.Due(), now); err != nil {
+	if v.Next, v.Notices, err = f.next(r.Context(), record, now); err != nil {
 		return page{}, err
 	}
 	running, err := f.DB.UnderWay(r.Context(), s.ID, underWay)
@@ -75,17 +75,17 @@ func (f *Function) schedule(r *http.Request) (page, error) {
 }
 
 // next computes the times to come, beginning with the one that the clock waits for.
-func (f *Function) next(ctx context.Context, due schedule.Due, now time.Time) (times []nextTime, notices []string, err error) {
+func (f *Function) next(ctx context.Context, record store.Record, now time.Time) (times []nextTime, notices []string, err error) {
+	due := record.Due()
 	rule, errs := due.Trigger.Compile(due.Anchor)
 	if len(errs) > 0 {
 		return nil, []string{"The trigger cannot be computed: " + errs.Error()}, nil
 	}
-	exclusions, err := f.DB.Exclusions(ctx, due.Calendars...)
+	excluded, err := f.DB.Exclusions(ctx, due.Calendars...)(due)
 	if err != nil {
 		return nil, nil, err
 	}
-	excluded := exclusions(due)
-	for t := due.Next; !t.IsZero() && len(times) < upcoming; t, _ = rule.Next(t) {
+	for t := record.Upcoming(now); !t.IsZero() && len(times) < upcoming; t, _ = rule.Next(t) {
 		times = append(times, nextTime{At: at(t, rule.Zone(), now), Moved: rule.Moved(t), Excluded: excluded(t, rule.Zone())})
 	}
 	return times, rule.Notices(), nil

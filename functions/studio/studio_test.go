@@ -124,7 +124,7 @@ func (s *site) started(of schedule.Schedule, seconds int) (id, run string) {
 		if err != nil {
 			s.t.Fatal(err)
 		}
-		return o.Prepared(of.Definition).Claimed("owner", noon).Accepted(run, noon)
+		return o.Prepared(of.Definition).Claimed("owner", "cowner", noon).Accepted(run, noon)
 	})
 	s.fake.Start(run)
 	return id, run

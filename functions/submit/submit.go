@@ -7,10 +7,12 @@ package submit
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -67,6 +69,11 @@ func (f *Function) claim(ctx context.Context, ids []string) (claimed []schedule.
 		var left []string
 		counted := map[string]bool{}
 		for _, id := range ids {
+			scheduleID, _, _ := strings.Cut(id, "-")
+			if counted[scheduleID] { // its state is being changed
+				left = append(left, id)
+				continue
+			}
 			found, err := f.find(ctx, id, tried[id])
 			switch {
 			case err != nil:
@@ -74,10 +81,8 @@ func (f *Function) claim(ctx context.Context, ids []string) (claimed []schedule.
 			case found.nothing:
 			case found.held:
 				claimed = append(claimed, found.change.To)
-			case counted[found.change.To.Schedule]:
-				left = append(left, id)
 			default:
-				counted[found.change.To.Schedule] = true
+				counted[scheduleID] = true
 				tried[id] = found.change.To.Claim
 				changes, last = append(changes, found.change), append(last, found.last)
 			}
@@ -90,6 +95,8 @@ func (f *Function) claim(ctx context.Context, ids []string) (claimed []schedule.
 			switch {
 			case errors.Is(err, store.ErrConflict):
 				left = append(left, o.ID)
+			case errors.Is(err, store.ErrLimit):
+				f.drop(ctx, changes[i].From)
 			case err != nil:
 				failed, left = err, append(left, o.ID)
 			case o.Status == schedule.Skipped:
@@ -152,13 +159,19 @@ func (f *Function) find(ctx context.Context, id string, tried schedule.Claim) (f
 		}
 		*to = to.Prepared(definition)
 	}
-	*to = to.Claimed(f.Owner, f.Now())
+	*to = to.Claimed(f.Owner, rand.Text(), f.Now())
 	if s != nil && s.ID == to.ScheduleID() {
 		state := record.State.Value.Claimed(*to)
 		found.change.State = record.Counted(state)
 		found.last = s.Status == schedule.Active && s.MaxRuns > 0 && state.Submitted >= s.MaxRuns
 	}
 	return found, nil
+}
+
+// drop ends an occurrence that the store does not take as it would be.
+func (f *Function) drop(ctx context.Context, o store.Stored[schedule.Occurrence]) {
+	err := f.DB.Save(ctx, []store.Change{{From: o, To: o.Value.TooLarge(f.Now().UTC())}})[0]
+	f.Log.ErrorContext(ctx, "an occurrence is too large to be kept", "run", o.Value.ID, "schedule", o.Value.Schedule, "error", err)
 }
 
 // early reports whether it is too early for an occurrence, and sends it again for its time. One that is early by no
@@ -260,6 +273,10 @@ func (f *Function) store(ctx context.Context, claims []schedule.Occurrence, outc
 			}
 		}
 		for k, err := range f.DB.Save(ctx, changes) {
+			if errors.Is(err, store.ErrLimit) {
+				f.drop(ctx, changes[k].From)
+				continue
+			}
 			if err != nil {
 				failed, again = err, append(again, places[k])
 				continue
@@ -292,7 +309,7 @@ func (f *Function) pass(ctx context.Context, stored []schedule.Occurrence) {
 
 func (f *Function) send(ctx context.Context, to queue.Queue, ids []string, delay time.Duration) {
 	for _, body := range queue.Messages(ids) {
-		if err := to.Send(ctx, body, max(delay, 0)); err != nil {
+		if err := to.Send(ctx, body, min(max(delay, 0), queue.MaxDelay)); err != nil {
 			f.Log.WarnContext(ctx, "a message was not sent; the clock will send it again", "occurrences", len(ids), "error", err)
 		}
 	}

@@ -141,7 +141,11 @@ func hostSamples(all map[string]sample, deliver func(sample) error) []hosttest.S
 		{Name: "queue, deferred", Function: "submit", Refused: true},
 		{Name: "http, neither proxied nor forwarded", Function: "list", Refused: true},
 	} {
-		call := all[s.Name].named(s.Function)
+		recorded, ok := all[s.Name]
+		if !ok {
+			panic("there is no sample " + s.Name)
+		}
+		call := recorded.named(s.Function)
 		s.Deliver = func() error { return deliver(call) }
 		out = append(out, s)
 	}
@@ -188,7 +192,8 @@ func TestHostForwarded(t *testing.T) { hosttest.Run(t, openHost(forwarded)) }
 
 func TestReady(t *testing.T) {
 	server := serveHost(t, host.Functions{}, time.Hour)
-	if err := accepted(sendTo(server.URL, "GET", "/", nil, "")); err != nil {
+	s := readSamples(t)["ready"]
+	if err := accepted(sendTo(server.URL, s.Method, s.URI, s.Hdr, s.Body)); err != nil {
 		t.Error(err)
 	}
 }

@@ -120,3 +120,16 @@ func TestHostHangsUp(t *testing.T) {
 		t.Error("not called")
 	}
 }
+
+func BenchmarkEvent(b *testing.B) {
+	h := (&Host{Log: slog.New(slog.DiscardHandler), Functions: host.Functions{
+		Submit: func(context.Context, []byte) error { return nil },
+	}}).Handler()
+	const call = `{"Data":{"message":"eyJvY2N1cnJlbmNlcyI6WyJhIl19"},"Metadata":{"DequeueCount":"1","Id":"\"09eb01a3-5b1f-4b03-be1c-413d70857312\""}}`
+	for b.Loop() {
+		w := httptest.NewRecorder()
+		if h.ServeHTTP(w, httptest.NewRequest("POST", "/submit", strings.NewReader(call))); w.Code != http.StatusOK {
+			b.Fatal(w.Code)
+		}
+	}
+}

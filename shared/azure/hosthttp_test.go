@@ -80,6 +80,33 @@ func TestOtherSites(t *testing.T) {
 	}
 }
 
+// What a real host proxied arrives as it was.
+func TestProxiedSamples(t *testing.T) {
+	for _, name := range []string{"http, proxied", "http, proxied without a body"} {
+		s := readSamples(t)[name]
+		var method, uri, body, kind, id string
+		server := serveHost(t, host.Functions{API: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			text, err := io.ReadAll(r.Body)
+			if err != nil {
+				t.Error(err)
+			}
+			method, uri, body, kind, id = r.Method, r.RequestURI, string(text), r.Header.Get("Content-Type"), invocation(r)
+			w.WriteHeader(http.StatusNoContent)
+		})}, time.Hour)
+		answer, err := sendTo(server.URL, s.Method, s.URI, s.Hdr, s.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+		if method != s.Method || uri != s.URI || body != s.Body || kind != s.Hdr.Get("Content-Type") || id == "" || id != s.Hdr.Get("X-Ms-Invocation-Id") {
+			t.Errorf("%s: the function saw %s %s %q %q %q", name, method, uri, body, kind, id)
+		}
+		if answer.StatusCode != http.StatusNoContent {
+			t.Errorf("%s: answered %d", name, answer.StatusCode)
+		}
+	}
+}
+
 // A path that leads elsewhere is not even shown to a function, whose router might follow it.
 func TestUncleanPaths(t *testing.T) {
 	var seen []string

@@ -286,7 +286,7 @@ func (v runView) submission() string {
 
 func (v stepView) row(now time.Time) []string {
 	exit := ""
-	if !v.Ended.IsZero() {
+	if !v.Ended.IsZero() && (v.Exit != 0 || v.Status == "Completed") {
 		exit = strconv.Itoa(v.Exit)
 	}
 	return []string{v.Name, v.Status, orDash(took(v.Started, v.Ended, now)), orDash(exit), cut(v.Error)}

@@ -81,7 +81,7 @@ func (h *Host) admit(w http.ResponseWriter, r *http.Request, loopback bool) erro
 	switch {
 	case !known:
 		w.Header().Set("WWW-Authenticate", `Basic realm="Carillon: any name, a key as the password"`)
-		return problem.Newf(problem.Unauthorized, "a key is needed: send it as x-functions-key, or as the password of basic authentication")
+		return problem.Newf(problem.Unauthorized, "a key is needed, and this is none of them: send one as x-functions-key, or as the password of basic authentication")
 	case right < need:
 		return problem.Newf(problem.Forbidden, "this takes a key with the right to %s; this one may %s", need, right)
 	}

@@ -83,6 +83,9 @@ func openState(path string) (*State, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, err
 	}
+	if err := begin(path); err != nil {
+		return nil, err
+	}
 	if err := inspect(path); err != nil {
 		return nil, err
 	}
@@ -98,6 +101,34 @@ func openState(path string) (*State, error) {
 	return s, nil
 }
 
+// begin makes the state file when there is none. It appears whole, under its name, or not at all: an empty file is a
+// damaged one, never a new one.
+func begin(path string) error {
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	part, err := os.CreateTemp(filepath.Dir(path), ".new-*.db")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(part.Name())
+	if err := part.Close(); err != nil {
+		return err
+	}
+	db, err := openBolt(part.Name(), false)
+	if err != nil {
+		return err
+	}
+	fresh := &State{path: part.Name(), db: db, queues: map[string]*Queue{}}
+	if err := errors.Join(fresh.load(), db.Close()); err != nil {
+		return err
+	}
+	if err := os.Link(part.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) { // another process was faster
+		return err
+	}
+	return nil
+}
+
 // inspect looks at an existing file before it is opened for writing: bbolt maps the file, and goes where its pages
 // point. It reads the first pages and both ends of each bucket, so it notices a file that is of another kind, too
 // short, or damaged near the roots. Damage further down is noticed when it is read (see guard).
@@ -111,7 +142,7 @@ func inspect(path string) error {
 	case !info.Mode().IsRegular():
 		return fmt.Errorf("%w: not a regular file", ErrDamaged)
 	case info.Size() == 0:
-		return nil // made, but not begun
+		return fmt.Errorf("%w: it is empty", ErrDamaged)
 	}
 	db, err := openBolt(path, true)
 	if err != nil {

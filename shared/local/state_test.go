@@ -45,15 +45,22 @@ func TestOpenInUse(t *testing.T) {
 	})
 }
 
-// A file that was made and then not begun, as when the process was killed, is new.
+// A file that was begun without its format, as by a process that was killed, is new; an empty one is what is left of
+// another, and never taken for a new one.
 func TestOpenBegunFile(t *testing.T) {
 	empty := filepath.Join(t.TempDir(), "empty.db")
 	if err := os.WriteFile(empty, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := Open(empty); !errors.Is(err, ErrDamaged) {
+		t.Errorf("an empty file: %v", err)
+	}
+	if info, err := os.Stat(empty); err != nil || info.Size() != 0 {
+		t.Errorf("an empty file was changed: %v, %v", info, err)
+	}
 	bare := filepath.Join(t.TempDir(), "bare.db")
 	editBolt(t, bare, func(*bbolt.Tx) error { return nil })
-	for _, path := range []string{empty, bare} {
+	for _, path := range []string{filepath.Join(t.TempDir(), "new.db"), bare} {
 		s := mustOpen(t, path)
 		putRow(t, s, "p", "row", "value")
 		mustClose(t, s)

@@ -69,12 +69,13 @@ func Decode(data []byte) (Definition, recur.FieldErrors) {
 
 // DecodeParameters reads the parameters that a caller gives for one run.
 func DecodeParameters(data []byte) (Parameters, recur.FieldErrors) {
-	if len(data) > MaxOwnParameters {
-		message := fmt.Sprintf("may have %d bytes as JSON, these have %d", MaxOwnParameters, len(data))
-		return nil, recur.FieldErrors{{Field: "parameters", Message: message}}
-	}
 	var errs recur.FieldErrors
-	return parameters("parameters", data, &errs), errs
+	own := parameters("parameters", data, &errs)
+	if written, err := json.Marshal(own); err != nil || len(written) > MaxOwnParameters {
+		message := fmt.Sprintf("may have %d bytes as JSON, these have %d", MaxOwnParameters, len(written))
+		errs = append(errs, recur.FieldError{Field: "parameters", Message: message})
+	}
+	return own, errs
 }
 
 func decodePipeline(parent *recur.Object, errs *recur.FieldErrors) PipelineRef {
@@ -228,12 +229,17 @@ func parameters(field string, raw json.RawMessage, errs *recur.FieldErrors) Para
 	}
 	var out Parameters
 	for name, value := range o.All() {
+		if string(value) == "null" {
+			continue
+		}
 		written, ok := scalar(value)
 		switch {
 		case !parameterPattern.MatchString(name):
 			o.Fail(name, "cannot be a parameter's name: a letter or _, then up to 127 letters, digits, _ . or -")
 		case !ok:
 			o.Fail(name, "has to be text, a number, true or false")
+		case strings.ContainsRune(written, 0):
+			o.Fail(name, "may not hold a zero byte")
 		}
 		if out == nil {
 			out = Parameters{}
@@ -245,7 +251,7 @@ func parameters(field string, raw json.RawMessage, errs *recur.FieldErrors) Para
 
 func scalar(raw json.RawMessage) (string, bool) {
 	switch raw[0] {
-	case '{', '[', 'n':
+	case '{', '[':
 		return "", false
 	case '"':
 		var s string

@@ -35,6 +35,7 @@ func TestDecodeValues(t *testing.T) {
 		{"no status is Active", `"status": null`, func(d Definition) any { return d.Status }, Active},
 		{"numbers are text as written", `"parameters": {"n": 1.10}`, func(d Definition) any { return d.Parameters["n"] }, "1.10"},
 		{"booleans are text", `"parameters": {"n": true}`, func(d Definition) any { return d.Parameters["n"] }, "true"},
+		{"a null parameter is absent", `"parameters": {"a": null}`, func(d Definition) any { return d.Parameters == nil }, true},
 		{"no parameters", `"parameters": {}`, func(d Definition) any { return d.Parameters == nil }, true},
 		{"catch-up policy", `"catch_up": {"policy": "NONE"}`, func(d Definition) any { return d.CatchUp.Policy }, CatchUpNone},
 		{"catch-up window", `"catch_up": {"window": "1d12h"}`, func(d Definition) any { return d.CatchUp.window() }, 36 * time.Hour},
@@ -68,7 +69,7 @@ func TestDecodeNamesWhatIsWrong(t *testing.T) {
 		{`"pipeline": {"kind": "local", "id": "x", "version": 2}`, "pipeline.version"},
 		{`"experiment": " "`, "experiment"},
 		{`"parameters": ["a"]`, "parameters"},
-		{`"parameters": {"a": null}`, "parameters.a"},
+		{`"parameters": {"a": "x\u0000"}`, "parameters.a"},
 		{`"parameters": {"a": {}}`, "parameters.a"},
 		{`"parameters": {"a b": "x"}`, "parameters.a b"},
 		{`"parameters": {"a": "` + strings.Repeat("x", MaxDefinition) + `"}`, "parameters"},
@@ -136,7 +137,7 @@ func TestDuration(t *testing.T) {
 			t.Errorf("%s: written as %s", text, Duration(got))
 		}
 	}
-	for _, text := range []string{"", "5", "d", "-1m", "+1m", "1.5s", "1ms", "1w", "5 m", "1d1d", "99999d", "1h-5m"} {
+	for _, text := range []string{"", "5", "d", "-1m", "+1m", "1.5s", "1ms", "1w", "5 m", "1.5h", "30m1h", "1d1d", "99999d", "1h-5m"} {
 		if d, err := ParseDuration(text); err == nil {
 			t.Errorf("%q is taken for %v", text, d)
 		}

@@ -22,6 +22,7 @@ type Due struct {
 	Calendars  []string  `json:"calendars,omitempty"`
 	Anchor     time.Time `json:"anchor"`
 	Next       time.Time `json:"next"`              // the nominal time that comes next; zero when none does
+	Since      time.Time `json:"since,omitzero"`    // the trigger counts from here
 	Recorded   time.Time `json:"recorded,omitzero"` // recorded_until: the last nominal time that was recorded
 }
 
@@ -30,7 +31,7 @@ type Due struct {
 func NewDue(s Schedule, after time.Time) (Due, error) {
 	d := Due{
 		Schedule: s.Name, ScheduleID: s.ID, Revision: s.Revision,
-		Trigger: s.Trigger, CatchUp: s.CatchUp, Jitter: s.Jitter, Calendars: s.Calendars, Anchor: s.Anchor,
+		Trigger: s.Trigger, CatchUp: s.CatchUp, Jitter: s.Jitter, Calendars: s.Calendars, Anchor: s.Anchor, Since: after,
 	}
 	if s.Status != Active {
 		return d, nil
@@ -42,6 +43,23 @@ func NewDue(s Schedule, after time.Time) (Due, error) {
 	d.Next, _ = rule.Next(after)
 	d.Next = d.Next.UTC()
 	return d, nil
+}
+
+// Upcoming is the next time at which s fires after now, as people see it: one that has been recorded ahead of its time
+// is still to come. Zero when there is none.
+func (d Due) Upcoming(s Schedule, now time.Time) time.Time {
+	if s.Status != Active && !s.Done() {
+		return time.Time{}
+	}
+	if !d.Recorded.After(now) {
+		return d.Next
+	}
+	rule, err := d.rule()
+	if err != nil {
+		return d.Next
+	}
+	next, _ := rule.Next(later(now, d.Since))
+	return next.UTC()
 }
 
 func (d Due) rule() (*recur.Rule, error) {

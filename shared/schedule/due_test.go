@@ -167,11 +167,11 @@ func TestWithdrawn(t *testing.T) {
 		if got := row.o.Withdrawn(row.s, State{}); got != row.want {
 			t.Errorf("%s: withdrawn for %q, want %q", row.name, got, row.want)
 		}
-		if got := row.o.Claimed("p", now).Withdrawn(row.s, State{}); got != "" {
+		if got := row.o.Claimed("p", "cp", now).Withdrawn(row.s, State{}); got != "" {
 			t.Errorf("%s: withdrawn for %q after a submission may have gone out", row.name, got)
 		}
 	}
-	if got := waiting.Claimed("p", now).Again(errors.New("down"), true, 0, now).Withdrawn(&off, State{}); got != ReasonDisabled {
+	if got := waiting.Claimed("p", "cp", now).Again(errors.New("down"), true, 0, now).Withdrawn(&off, State{}); got != ReasonDisabled {
 		t.Errorf("withdrawn for %q after a submission that certainly did nothing", got)
 	}
 }

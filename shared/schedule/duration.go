@@ -2,6 +2,7 @@ package schedule
 
 import (
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -10,27 +11,20 @@ import (
 // Duration is a time.Duration that people write as 5m, 1h30m or 2d. A day is 24 hours.
 type Duration time.Duration
 
-// ParseDuration reads a duration of whole seconds or more, such as 90s, 5m, 1h30m, 2d or 1d12h.
+var durationForm = regexp.MustCompile(`^(?:(\d{1,5})d)?(?:(\d{1,6})h)?(?:(\d{1,8})m)?(?:(\d{1,9})s)?$`)
+
+// ParseDuration reads a duration of whole seconds or more, such as 90s, 5m, 1h30m, 2d or 1d12h; at most 36500d.
 func ParseDuration(s string) (time.Duration, error) {
-	days, rest, found := strings.Cut(s, "d")
+	parts := durationForm.FindStringSubmatch(s)
+	if parts == nil || s == "" {
+		return 0, badDuration(s)
+	}
 	total := time.Duration(0)
-	if found {
-		n, err := strconv.Atoi(days)
-		if err != nil || n < 0 || n > 36500 {
-			return 0, badDuration(s)
-		}
-		total = time.Duration(n) * 24 * time.Hour
-	} else {
-		rest = s
+	for i, unit := range []time.Duration{24 * time.Hour, time.Hour, time.Minute, time.Second} {
+		n, _ := strconv.Atoi("0" + parts[i+1]) // digits, few enough
+		total += time.Duration(n) * unit
 	}
-	if rest != "" || !found {
-		d, err := time.ParseDuration(rest)
-		if err != nil || strings.ContainsAny(rest, "+-") {
-			return 0, badDuration(s)
-		}
-		total += d
-	}
-	if total%time.Second != 0 {
+	if total > 36500*24*time.Hour {
 		return 0, badDuration(s)
 	}
 	return total, nil

@@ -69,19 +69,23 @@ const (
 // Claim says which process is submitting an occurrence, and until when nobody else may.
 type Claim struct {
 	Owner string    `json:"owner"`
+	ID    string    `json:"id"`
 	Until time.Time `json:"until"`
 	Again bool      `json:"again,omitempty"` // an earlier claim may have made the run
 }
 
 // Same reports whether two claims are one.
 func (c Claim) Same(other Claim) bool {
-	return c.Owner == other.Owner && c.Until.Equal(other.Until) && c.Owner != ""
+	return c.ID == other.ID && c.ID != ""
 }
 
 const stampLayout = "20060102T150405Z"
 
 // Stamp writes an instant of whole seconds so that stamps sort as the instants do, for the years 0 to 9999.
 func Stamp(t time.Time) string { return t.UTC().Format(stampLayout) }
+
+// ParseStamp reads what Stamp has written.
+func ParseStamp(s string) (time.Time, error) { return time.Parse(stampLayout, s) }
 
 // OccurrenceID names an occurrence: the schedule's id, its time, and, where the time alone does not tell it apart
 // from others, something that does ("" otherwise). The far side's run is named so.

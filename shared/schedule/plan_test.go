@@ -104,11 +104,11 @@ func TestLimit(t *testing.T) {
 	if got := Asked(s, "", "x", "me", nil, at("10:15:00")).Withdrawn(&s, State{Submitted: 2}); got != "" {
 		t.Errorf("one that was asked for: %q", got)
 	}
-	first := o.Claimed("p", at("10:15:00"))
+	first := o.Claimed("p", "cp", at("10:15:00"))
 	if got := (State{}).Claimed(first); got.Submitted != 1 || got.Last != o.ID {
 		t.Errorf("counted %+v", got)
 	}
-	if got := (State{Submitted: 1}).Claimed(first.Claimed("q", at("10:25:00"))); got.Submitted != 1 {
+	if got := (State{Submitted: 1}).Claimed(first.Claimed("q", "cq", at("10:25:00"))); got.Submitted != 1 {
 		t.Errorf("a second claim of the same is counted: %+v", got)
 	}
 	if done := s.Finished(at("10:16:00")); done.Status != Disabled || done.StatusNote.Note != "done" || o.Withdrawn(&done, State{}) != "" {

@@ -2,6 +2,7 @@ package schedule
 
 import (
 	"maps"
+	"strings"
 	"time"
 )
 
@@ -16,6 +17,7 @@ const (
 	maxAttempts = 20
 	maxBackOff  = 15 * time.Minute
 	maxLook     = time.Minute
+	maxError    = 4 << 10 // bytes
 )
 
 // Withdrawn returns why o may no longer be submitted: its schedule has been disabled, deleted (s is nil), given
@@ -48,9 +50,9 @@ func (o Occurrence) Prepared(d Definition) Occurrence {
 	return o
 }
 
-// Claimed is o while owner submits it.
-func (o Occurrence) Claimed(owner string, now time.Time) Occurrence {
-	o.Claim = Claim{Owner: owner, Until: now.Add(Lease).UTC(), Again: o.Tried}
+// Claimed is o while owner submits it. The id is that of this claim alone.
+func (o Occurrence) Claimed(owner, id string, now time.Time) Occurrence {
+	o.Claim = Claim{Owner: owner, ID: id, Until: now.Add(Lease).UTC(), Again: o.Tried}
 	o.Status, o.Attempts, o.Tried = Submitting, o.Attempts+1, true
 	o.Wake = ceilSecond(o.Claim.Until)
 	return o
@@ -74,9 +76,23 @@ func (o Occurrence) Accepted(run string, now time.Time) Occurrence {
 	return o
 }
 
+// clip bounds an error's text, so that the occurrence fits a row of the store whatever the far side says.
+func clip(text string) string {
+	if len(text) <= maxError {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxError], "") + " …"
+}
+
+// TooLarge is o when the store does not take what it would become: it ends with what it was.
+func (o Occurrence) TooLarge(now time.Time) Occurrence {
+	o.Error = "its parameters and results are too large to be kept"
+	return o.end(Failed, now)
+}
+
 // Refused is o once it is certain that its submission will never be taken.
 func (o Occurrence) Refused(err error, now time.Time) Occurrence {
-	o.Error = err.Error()
+	o.Error = clip(err.Error())
 	return o.end(Failed, now)
 }
 
@@ -89,7 +105,7 @@ func (o Occurrence) Again(err error, certain bool, after time.Duration, now time
 	}
 	wait := min(5*time.Second<<min(o.Attempts-1, 10), maxBackOff)
 	o.Tried = o.Claim.Again || !certain
-	o.Status, o.Claim, o.Error = Waiting, Claim{}, err.Error()
+	o.Status, o.Claim, o.Error = Waiting, Claim{}, clip(err.Error())
 	o.Start = ceilSecond(now.Add(max(wait, min(after, maxBackOff))))
 	o.Wake = wakeFor(o.Start, now)
 	return o
@@ -104,7 +120,7 @@ func (o Occurrence) giveUp(err error, certain bool, now time.Time) Occurrence {
 
 // Doubtful is o when nobody can say whether the far side took it. A person decides; nothing moves it on.
 func (o Occurrence) Doubtful(err error) Occurrence {
-	o.Status, o.Claim, o.Wake, o.Error = Uncertain, Claim{}, time.Time{}, err.Error()
+	o.Status, o.Claim, o.Wake, o.Error = Uncertain, Claim{}, time.Time{}, clip(err.Error())
 	return o
 }
 
@@ -124,7 +140,7 @@ type Observation struct {
 
 // Observed is o after a look at its run.
 func (o Occurrence) Observed(seen Observation, now time.Time) Occurrence {
-	o.Status, o.Error = seen.Status, seen.Error
+	o.Status, o.Error = seen.Status, clip(seen.Error)
 	o.Started, o.Ended = seen.Started.UTC(), seen.Ended.UTC()
 	if seen.Link != "" {
 		o.Link = seen.Link
@@ -132,8 +148,16 @@ func (o Occurrence) Observed(seen Observation, now time.Time) Occurrence {
 	if seen.Status.Final() {
 		return o.end(seen.Status, now)
 	}
-	o.Wake = ceilSecond(now.Add(o.Look(now) + Resend))
+	if o.LookDue(now) {
+		o.Wake = ceilSecond(now.Add(o.Look(now) + Resend))
+	}
 	return o
+}
+
+// LookDue reports whether it is time for the look that was planned last. One that comes earlier, for a hint or a
+// doubled message, plans no other: the message of the planned one is on its way.
+func (o Occurrence) LookDue(now time.Time) bool {
+	return !now.Before(o.Wake.Add(-Resend - time.Second))
 }
 
 // Woken is o when the clock sends it on its way again: it looks again after as long as it has waited, from one
@@ -154,6 +178,9 @@ func later(a, b time.Time) time.Time {
 // CalledOff is o after somebody has called it off before the far side had it.
 func (o Occurrence) CalledOff(by string, now time.Time) Occurrence {
 	o.Error = "cancelled by " + by + " before it was submitted"
+	if o.Tried {
+		o.Error = "cancelled by " + by + "; whether the far side had taken it is not known: a run may be under way there"
+	}
 	return o.end(Canceled, now)
 }
 

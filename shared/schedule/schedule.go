@@ -123,7 +123,7 @@ func New(d Definition, id, by string, now time.Time) Schedule {
 	return s
 }
 
-// Revise makes the next revision, with another definition. The name must be the same.
+// Revise makes the next revision, with another definition of the same name. A note says why its status is as it is.
 func (s Schedule) Revise(d Definition, by, note string, now time.Time) Schedule {
 	next := s
 	next.Definition = d
@@ -132,18 +132,25 @@ func (s Schedule) Revise(d Definition, by, note string, now time.Time) Schedule 
 	if !d.Trigger.Equal(s.Trigger) {
 		next.TriggerRevision, next.TriggerChanged = next.Revision, now
 	}
-	if d.Status != s.Status {
+	if d.Status != s.Status || note != "" || s.Done() && d.Status == Disabled {
 		next.StatusNote = &StatusNote{Note: note, By: by, At: now}
-		if d.Status == Disabled {
-			next.DisabledRevision = next.Revision
-		}
+	}
+	if d.Status == Disabled && (s.Status != Disabled || s.Done()) {
+		next.DisabledRevision = next.Revision
 	}
 	return next
 }
 
+const noteDone = "done"
+
+// Done reports whether the schedule was disabled because it has done all it was to do.
+func (s Schedule) Done() bool {
+	return s.Status == Disabled && s.StatusNote != nil && s.StatusNote.Note == noteDone
+}
+
 // Finished makes the last revision of a schedule that has done all it was to do. Occurrences that wait still fire.
 func (s Schedule) Finished(now time.Time) Schedule {
-	s.Status, s.StatusNote = Disabled, &StatusNote{Note: "done", By: "carillon", At: now}
+	s.Status, s.StatusNote = Disabled, &StatusNote{Note: noteDone, By: "carillon", At: now}
 	s.Revision++
 	s.Updated, s.By = now, "carillon"
 	return s

@@ -78,20 +78,26 @@ func (db *DB) DeleteCalendar(ctx context.Context, name string) error {
 	return err
 }
 
-// Exclusions reads the named calendars, each once, for decisions that follow. One that does not exist excludes nothing.
-func (db *DB) Exclusions(ctx context.Context, names ...string) (func(schedule.Due) schedule.Excluded, error) {
-	calendars := map[string]recur.Calendar{}
+// Exclusions reads the named calendars, each once, for decisions that follow. One that does not exist excludes nothing;
+// one that cannot be read is an error for the schedules that name it, and for no others.
+func (db *DB) Exclusions(ctx context.Context, names ...string) func(schedule.Due) (schedule.Excluded, error) {
+	calendars, unread := map[string]recur.Calendar{}, map[string]error{}
 	for _, name := range names {
 		if _, ok := calendars[name]; ok {
 			continue
 		}
 		c, err := db.Calendar(ctx, name)
 		if err != nil && !errors.Is(err, ErrNotFound) {
-			return nil, err
+			unread[name] = err
 		}
 		calendars[name] = c.Calendar
 	}
-	return func(d schedule.Due) schedule.Excluded {
+	return func(d schedule.Due) (schedule.Excluded, error) {
+		for _, name := range d.Calendars {
+			if unread[name] != nil {
+				return nil, unread[name]
+			}
+		}
 		var excludes []func(time.Time) bool // compiled with the first question: a schedule has one zone
 		return func(t time.Time, zone *time.Location) string {
 			for i, name := range d.Calendars {
@@ -103,6 +109,6 @@ func (db *DB) Exclusions(ctx context.Context, names ...string) (func(schedule.Du
 				}
 			}
 			return ""
-		}
-	}, nil
+		}, nil
+	}
 }

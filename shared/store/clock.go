@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -13,6 +14,8 @@ import (
 type Wake struct {
 	Due        *schedule.Due // a schedule; nil for an occurrence
 	Occurrence string        // an occurrence's id; "" for a schedule
+	At         time.Time     // its time
+	AtStart    bool          // the occurrence waits for its start, and no message is on its way
 	Err        error         // the row cannot be read; the other fields are empty
 	sort       string
 	version    Version
@@ -42,9 +45,13 @@ func (db *DB) Wakes(ctx context.Context, shard int, until time.Time, token strin
 func readWake(row Row) Wake {
 	w := Wake{sort: row.Sort, version: row.Version}
 	parts := strings.SplitN(row.Sort, "|", 4)
+	if len(parts) == 4 {
+		w.At, w.Err = schedule.ParseStamp(parts[1])
+	}
 	switch {
+	case w.Err != nil:
 	case len(parts) == 4 && parts[2] == "o":
-		w.Occurrence = parts[3]
+		w.Occurrence, w.AtStart = parts[3], string(row.Value) == atStart
 	case len(parts) == 4 && parts[2] == "s":
 		due := new(schedule.Due)
 		if w.Err = decode(row, due); w.Err == nil {
@@ -113,7 +120,7 @@ func planUnit(p schedule.Plan, oldWake Op, due OpKind, dueVersion Version) unit 
 }
 
 func dueOp(d schedule.Due, kind OpKind, version Version) Op {
-	return Op{Kind: kind, Sort: scheduleKey(d.Schedule, "due"), Value: encode(dueRow{Next: d.Next, Recorded: d.Recorded}), Version: version}
+	return Op{Kind: kind, Sort: scheduleKey(d.Schedule, "due"), Value: encode(dueRow{Next: d.Next, Since: d.Since, Recorded: d.Recorded}), Version: version}
 }
 
 // Discard removes a wake row whose occurrence is gone or final.
@@ -121,34 +128,36 @@ func (db *DB) Discard(ctx context.Context, shard int, w Wake) error {
 	return db.driver.Apply(ctx, partition(shard), Op{Kind: Delete, Sort: w.sort, Version: w.version})
 }
 
-// Prune deletes final occurrences of a shard that were recorded before an instant, at most max of them, and says
-// how many it deleted.
-func (db *DB) Prune(ctx context.Context, shard int, before time.Time, max int) (int, error) {
-	part := partition(shard)
-	rows, err := db.driver.Scan(ctx, part, prefixLog+countdown(before), endOf(prefixLog), max)
+// Prune looks at occurrences of a shard that were recorded before an instant, at most max of them, and deletes those
+// that are final; it goes on after a token of an earlier call. The token is "" at the end.
+func (db *DB) Prune(ctx context.Context, shard int, before time.Time, token string, max int) (next string, err error) {
+	part, from := partition(shard), prefixLog+countdown(before)
+	if token != "" {
+		from = After(token)
+	}
+	rows, err := db.driver.Scan(ctx, part, from, endOf(prefixLog), max)
 	if err != nil {
-		return 0, fmt.Errorf("read what is old in shard %d: %w", shard, err)
+		return "", fmt.Errorf("read what is old in shard %d: %w", shard, err)
+	}
+	if len(rows) == max {
+		next = rows[max-1].Sort
 	}
 	var units []unit
 	for _, row := range rows {
 		var o schedule.Occurrence
 		if err := decode(row, &o); err != nil {
-			return 0, err
+			return next, err
 		}
 		if o.Status.Final() {
 			units = append(units, pruneUnit(row, o))
 		}
 	}
-	errs := db.commit(ctx, part, units)
-	deleted := 0
-	for _, e := range errs {
-		if e == nil {
-			deleted++
-		} else {
+	for _, e := range db.commit(ctx, part, units) {
+		if e != nil && !errors.Is(e, ErrConflict) {
 			err = e
 		}
 	}
-	return deleted, err
+	return next, err
 }
 
 func pruneUnit(log Row, o schedule.Occurrence) unit {

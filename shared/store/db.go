@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -28,7 +29,6 @@ type Stored[T any] struct {
 // Record is all that stands under a schedule's name.
 type Record struct {
 	Schedule Stored[schedule.Schedule]
-	Next     time.Time // of the next occurrence; zero for none
 	State    Stored[schedule.State]
 	due      Stored[dueRow]
 }
@@ -36,6 +36,7 @@ type Record struct {
 // dueRow tells where a schedule's wake row is.
 type dueRow struct {
 	Next     time.Time `json:"next,omitzero"`
+	Since    time.Time `json:"since,omitzero"`
 	Recorded time.Time `json:"recorded,omitzero"`
 }
 
@@ -100,7 +101,6 @@ func records(rows []Row) ([]Record, error) {
 		case name != r.Schedule.Value.Name:
 		case part == "due":
 			err = load(row, &r.due)
-			r.Next = r.due.Value.Next
 		case part == "state":
 			err = load(row, &r.State)
 		}
@@ -164,9 +164,11 @@ func decode(row Row, into any) error {
 
 // encode cannot fail: the records are plain data.
 func encode(v any) []byte {
-	data, err := json.Marshal(v)
-	if err != nil {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false) // it would make six bytes of one, beyond what was measured
+	if err := e.Encode(v); err != nil {
 		panic(err)
 	}
-	return data
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }

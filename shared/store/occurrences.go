@@ -74,9 +74,20 @@ func createOps(o schedule.Occurrence) unit {
 		{Kind: Create, Sort: logKey(o), Value: value},
 	}
 	if !o.Wake.IsZero() {
-		u = append(u, Op{Kind: Create, Sort: wakeKey(o)})
+		u = append(u, wakeOp(o))
 	}
 	return u
+}
+
+// atStart is what the wake row of an occurrence holds that waits for its start without a message.
+const atStart = "start"
+
+func wakeOp(o schedule.Occurrence) Op {
+	op := Op{Kind: Create, Sort: wakeKey(o)}
+	if o.Status == schedule.Waiting && o.Wake.Equal(o.Start) {
+		op.Value = []byte(atStart)
+	}
+	return op
 }
 
 // changeUnit is where a step of an occurrence becomes rows: the record itself, its place on the clock, whether it
@@ -94,7 +105,7 @@ func changeUnit(c Change) unit {
 			u = append(u, Op{Kind: Delete, Sort: wakeKey(from)})
 		}
 		if !to.Wake.IsZero() {
-			u = append(u, Op{Kind: Create, Sort: wakeKey(to)})
+			u = append(u, wakeOp(to))
 		}
 	}
 	underWay := underWayOf(to.ScheduleID()) + to.ID

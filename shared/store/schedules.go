@@ -117,11 +117,11 @@ func (db *DB) settled(ctx context.Context, name string, now time.Time) (Record, 
 		if due.Next.IsZero() || due.Next.After(now) {
 			return r, nil
 		}
-		exclusions, err := db.Exclusions(ctx, due.Calendars...)
+		excluded, err := db.Exclusions(ctx, due.Calendars...)(due)
 		if err != nil {
 			return r, err
 		}
-		plan, err := due.Plan(now, now, exclusions(due))
+		plan, err := due.Plan(now, now, excluded)
 		if err != nil {
 			return r, err
 		}
@@ -135,13 +135,16 @@ func (db *DB) settled(ctx context.Context, name string, now time.Time) (Record, 
 	}
 }
 
+// Upcoming is when the schedule fires next after now, as people see it; zero for never.
+func (r Record) Upcoming(now time.Time) time.Time { return r.Due().Upcoming(r.Schedule.Value, now) }
+
 // Due is what the clock knows of the schedule.
 func (r Record) Due() schedule.Due {
 	s := r.Schedule.Value
 	return schedule.Due{
 		Schedule: s.Name, ScheduleID: s.ID, Revision: s.Revision, Trigger: s.Trigger, CatchUp: s.CatchUp,
 		Jitter: s.Jitter, Calendars: s.Calendars, Anchor: s.Anchor,
-		Next: r.due.Value.Next, Recorded: r.due.Value.Recorded,
+		Next: r.due.Value.Next, Since: r.due.Value.Since, Recorded: r.due.Value.Recorded,
 	}
 }
 

@@ -18,7 +18,6 @@ type app struct {
 	executable string
 	arguments  []string
 	timeout    time.Duration // functionTimeout
-	prefix     string        // routePrefix
 	proxying   bool          // and otherwise forwarding
 	queues     queueOptions
 	functions  []function
@@ -119,7 +118,6 @@ func (a *app) readHost(wrong *problems) {
 		wrong.add(`host.json: version has to be "2.0", not %q`, host.Version)
 	}
 	a.timeout = wrong.span("functionTimeout", host.FunctionTimeout, 30*time.Minute)
-	a.prefix = "api"
 	if p := host.Extensions.HTTP.RoutePrefix; p != nil && *p != "api" {
 		wrong.add("host.json: routePrefix is %q: without api a stranger could reach the path of an event", *p)
 	}

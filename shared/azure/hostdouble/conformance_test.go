@@ -200,12 +200,14 @@ func TestRecycle(t *testing.T) {
 // pidOf is the process id that the handler has logged.
 func pidOf(t *testing.T, h *hostdouble.Host) int {
 	t.Helper()
-	for _, line := range h.Lines() {
-		var started struct{ PID int }
-		if json.Unmarshal([]byte(line.Text), &started) == nil && started.PID != 0 {
-			return started.PID
+	var started struct{ PID int }
+	await(t, "the handler's process id", func() bool {
+		for _, line := range h.Lines() {
+			if json.Unmarshal([]byte(line.Text), &started) == nil && started.PID != 0 {
+				return true
+			}
 		}
-	}
-	t.Fatal("the handler has not said its process id")
-	return 0
+		return false
+	})
+	return started.PID
 }

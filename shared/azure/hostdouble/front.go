@@ -62,7 +62,7 @@ func normal(escaped string) string {
 }
 
 func (h *Host) find(method, path string) (found []function) {
-	rest, ok := cutPrefixFold(path, "/"+h.app.prefix+"/")
+	rest, ok := cutPrefixFold(path, "/api/")
 	if !ok {
 		return nil
 	}

@@ -95,11 +95,7 @@ func TestProxying(t *testing.T) {
 	if status != 200 || text != `{"Outputs":{}}` {
 		t.Errorf("answered %d %s", status, text)
 	}
-	seen := requests(t, h, "/api/schedules/a%252Fb%7Cc?x=1&x=2&y=%20z")
-	if len(seen) != 1 {
-		t.Fatalf("the handler saw %+v", h.Lines())
-	}
-	got := seen[0]
+	got := seen(t, h, "/api/schedules/a%252Fb%7Cc?x=1&x=2&y=%20z", 1)[0]
 	id := ended(t, h, "author", 1)[0].ID
 	if ids := got.Header["X-Azure-Functions-Invocationid"]; fmt.Sprint(ids) != fmt.Sprint([]string{id}) || got.Header.Get("X-Ms-Invocation-Id") != id {
 		t.Errorf("ids %v, want %s", ids, id)
@@ -118,11 +114,7 @@ func TestForwarding(t *testing.T) {
 	if status != 200 || text != `{"Outputs":{}}` {
 		t.Errorf("answered %d %s", status, text)
 	}
-	seen := requests(t, h, "/api/schedules/a%2Fb%7Cc?x=1,2&y=%20z")
-	if len(seen) != 1 {
-		t.Fatalf("the handler saw %+v", h.Lines())
-	}
-	got := seen[0]
+	got := seen(t, h, "/api/schedules/a%2Fb%7Cc?x=1,2&y=%20z", 1)[0]
 	if ids := got.Header["X-Azure-Functions-Invocationid"]; fmt.Sprint(ids) != "[mine, "+ended(t, h, "author", 1)[0].ID+"]" {
 		t.Errorf("ids %v", ids)
 	}

@@ -1,6 +1,8 @@
 package hostdouble
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -84,6 +86,33 @@ func TestLoad(t *testing.T) {
 		_, err := load(folder, map[string]string{"C": account, "Wrong": "x"})
 		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 			t.Errorf("%s: got error %v, want one with %q", c.name, err, c.want)
+		}
+	}
+}
+
+// The handler gets what a real one got: the host's own variables and the app's settings.
+func TestEnvironment(t *testing.T) {
+	text, err := os.ReadFile("../testdata/calls.jsonl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var start struct {
+		Name string
+		Env  []string
+	}
+	if err := json.NewDecoder(bytes.NewReader(text)).Decode(&start); err != nil || start.Name != "start" {
+		t.Fatalf("%v, %+v", err, start)
+	}
+	given := map[string]bool{}
+	h := &Host{settings: map[string]string{"MY_SETTING": "hello", "AzureWebJobsStorage": account}}
+	for _, pair := range h.environment() {
+		name, _, _ := strings.Cut(pair, "=")
+		given[name] = true
+	}
+	for _, pair := range start.Env {
+		name, _, _ := strings.Cut(pair, "=")
+		if tools := strings.HasPrefix(name, "FUNCTIONS_CORE"); !given[name] && !tools {
+			t.Errorf("%s is not given", name)
 		}
 	}
 }

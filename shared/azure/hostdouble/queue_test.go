@@ -21,11 +21,11 @@ func TestQueue(t *testing.T) {
 	ended(t, h, "submit", 1)
 	ended(t, h, "follow", 1)
 
-	call := bodyOf[messageCall](t, requests(t, h, "/submit")[0])
+	call := bodyOf[messageCall](t, seen(t, h, "/submit", 1)[0])
 	if call.Data.Message != base(text) || call.Metadata["DequeueCount"] != "1" || call.Metadata["x"] != nil {
 		t.Errorf("binary: %v", call)
 	}
-	call = bodyOf[messageCall](t, requests(t, h, "/follow")[0])
+	call = bodyOf[messageCall](t, seen(t, h, "/follow", 1)[0])
 	if want := fmt.Sprintf("%q", text); call.Data.Message != want {
 		t.Errorf("text: got %s, want %s", call.Data.Message, want)
 	}
@@ -115,6 +115,7 @@ func TestAnswersThatNeverComplete(t *testing.T) {
 			if !hears.heard("within functionTimeout") {
 				t.Errorf("no complaint of the time: %q", hears.complaints)
 			}
+			await(t, "another handler", func() bool { return h.Restarts() == 1 })
 			q.send(queue, base("do json {}"))
 			if call := ended(t, h, "submit", 2)[1]; call.Err != nil || h.Restarts() != 1 || h.Stopped() {
 				t.Errorf("afterwards: %v, %d restarts", call.Err, h.Restarts())
@@ -147,7 +148,7 @@ func TestExits(t *testing.T) {
 		h, hears := start(t)
 		for n := range 4 {
 			q.send("submitted", base("do exit 200"))
-			ended(t, h, "submit", n+1)
+			await(t, "another handler", func() bool { return h.Restarts() == n+1 })
 		}
 		if err := h.FireTimer("recurrence"); err != nil || h.Restarts() != 4 {
 			t.Errorf("afterwards: %v, %d restarts", err, h.Restarts())
@@ -161,7 +162,7 @@ func TestExits(t *testing.T) {
 				t.Errorf("stopped after %d faults", n)
 			}
 			q.send("submitted", base("do exit 7"))
-			ended(t, h, "submit", n+1)
+			await(t, "the fault", func() bool { return h.Restarts() == n+1 || h.Stopped() })
 		}
 		await(t, "the host to stop", h.Stopped)
 		if err := h.FireTimer("recurrence"); err == nil || h.Restarts() != 2 {
@@ -200,7 +201,7 @@ func TestStop(t *testing.T) {
 	folder := stage(t, hostFile, nil)
 	h := hostdouble.Start(t, folder, settings(q.connection))
 	q.send("submitted", base("do hang"))
-	await(t, "the call", func() bool { return len(requests(t, h, "/submit")) == 1 })
+	seen(t, h, "/submit", 1)
 	h.Stop()
 	if calls := h.Invocations(); len(calls) != 1 || calls[0].Err == nil {
 		t.Errorf("calls: %+v", calls)
@@ -216,11 +217,9 @@ func TestStop(t *testing.T) {
 func TestLines(t *testing.T) {
 	h := hostdouble.Start(t, stage(t, hostFile, nil), settings(nowhere))
 	for _, want := range []hostdouble.Line{{Level: "Warning", Text: "a warning"}, {Level: "Error", Text: "a fault"}} {
-		if !slices.Contains(h.Lines(), want) {
-			t.Errorf("no %v in %v", want, h.Lines())
-		}
+		await(t, want.Text, func() bool { return slices.Contains(h.Lines(), want) })
 	}
-	if ready := requests(t, h, "/"); len(ready) != 1 || ready[0].Method != "GET" || len(ready[0].Header) > 1 {
+	if ready := seen(t, h, "/", 1); len(ready) != 1 || ready[0].Method != "GET" || len(ready[0].Header) > 1 {
 		t.Errorf("readiness was asked for by %+v", ready)
 	}
 }

@@ -80,7 +80,7 @@ func TestShapes(t *testing.T) {
 	if failing.FireTimer("recurrence") == nil {
 		t.Error("a tick succeeds")
 	}
-	ticks := requests(t, failing, "/recurrence")
+	ticks := seen(t, failing, "/recurrence", 2)
 	real := recorded(t)
 	for _, c := range []struct {
 		name string
@@ -88,8 +88,8 @@ func TestShapes(t *testing.T) {
 	}{
 		{"timer, on time", ticks[0]},
 		{"timer, second try", ticks[1]},
-		{"queue, binary", requests(t, h, "/submit")[0]},
-		{"queue, text that overwrites the metadata", requests(t, h, "/follow")[0]},
+		{"queue, binary", seen(t, h, "/submit", 1)[0]},
+		{"queue, text that overwrites the metadata", seen(t, h, "/follow", 1)[0]},
 	} {
 		if got, want := shapeOf(t, c.got), shapeOf(t, real[c.name]); got != want {
 			t.Errorf("%s:\ngot  %s\nwant %s", c.name, got, want)

@@ -62,6 +62,9 @@ type Config struct {
 	// Ended is called once the end of a run is written, and again by an Open that cannot know; from any
 	// goroutine, also before Open has returned. It must not call Close.
 	Ended func(runID string)
+
+	// Started is called when a run that has waited a second or more for its place starts; nil for nobody.
+	Started func(runID string)
 }
 
 // Target is a pipeline.Target and pipeline.Outputs. A run's id is the name under which it was submitted.
@@ -186,7 +189,7 @@ func (t *Target) reserve(ctx context.Context, name string) (known bool, err erro
 		select {
 		case <-busy:
 		case <-ctx.Done():
-			return false, ctx.Err()
+			return false, &pipeline.Error{Outcome: pipeline.NotDone, Err: ctx.Err()}
 		}
 	}
 }

@@ -23,10 +23,11 @@ type run struct {
 	request request
 	report  pipeline.Report         // guarded by Target.mu
 	cancel  context.CancelCauseFunc // guarded by Target.mu; nil while it waits
+	queued  time.Time
 }
 
 func newRun(req request) *run {
-	r := &run{request: req, report: pipeline.Report{Status: schedule.Queued}}
+	r := &run{request: req, queued: time.Now(), report: pipeline.Report{Status: schedule.Queued}}
 	for _, s := range req.Steps {
 		r.report.Steps = append(r.report.Steps, pipeline.Step{Name: s.Name, Status: schedule.Queued})
 	}
@@ -41,8 +42,12 @@ func (t *Target) startWaiting() {
 		ctx, cancel := context.WithCancelCause(context.Background())
 		r.cancel = cancel
 		r.report.Status, r.report.Started = schedule.Running, time.Now().UTC()
+		waited := time.Since(r.queued)
 		t.occupy(func() {
 			defer cancel(nil)
+			if waited > time.Second && t.config.Started != nil {
+				t.config.Started(r.request.Name)
+			}
 			t.perform(ctx, r)
 		})
 	}
