@@ -53,15 +53,16 @@ func openDB(b testing.TB, driver store.Driver) *store.DB {
 }
 
 // fill creates n schedules with 64 writers, each by its own call of the store.
-func fill(b testing.TB, db *store.DB, n int, now time.Time, make func(i int) (name string, spec recur.Spec)) {
+func fill(b testing.TB, db *store.DB, n int, now time.Time, make func(i int) (name string, spec recur.Spec), pipelines ...schedule.PipelineRef) {
 	b.Helper()
-	next := const0()
+	ref := append(pipelines, hello)[0]
+	next := counter()
 	var group sync.WaitGroup
 	for range 64 {
 		group.Go(func() {
 			for i := next(); i < n; i = next() {
 				name, spec := make(i)
-				d := schedule.Definition{Name: name, Pipeline: hello, Experiment: "demo", Status: schedule.Active, Trigger: schedule.Trigger{Spec: spec}}
+				d := schedule.Definition{Name: name, Pipeline: ref, Experiment: "demo", Status: schedule.Active, Trigger: schedule.Trigger{Spec: spec}}
 				if err := db.Create(context.Background(), schedule.New(d, store.NewScheduleID(name), "me", now)); err != nil {
 					b.Error(err)
 					return
@@ -72,8 +73,8 @@ func fill(b testing.TB, db *store.DB, n int, now time.Time, make func(i int) (na
 	group.Wait()
 }
 
-// const0 counts from 0, for many at once.
-func const0() func() int {
+// counter counts from 0, for many at once.
+func counter() func() int {
 	var mu sync.Mutex
 	n := -1
 	return func() int { mu.Lock(); defer mu.Unlock(); n++; return n }

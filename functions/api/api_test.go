@@ -173,6 +173,17 @@ func TestTriggerNow(t *testing.T) {
 	}
 }
 
+func TestRunOnCreate(t *testing.T) {
+	s := newSite(t)
+	s.want(201, s.call("POST", "/api/schedules", strings.Replace(body15("s"), `"experiment"`, `"run_on_create": true, "experiment"`, 1)))
+	s.want(201, s.call("POST", "/api/schedules", strings.Replace(body15("off"), `"experiment"`, `"run_on_create": true, "status": "Disabled", "experiment"`, 1)))
+	s.want(200, s.call("PATCH", "/api/schedules/s", `{"description": "changed"}`))
+	runs := s.want(200, s.call("GET", "/api/runs", "")).items()
+	if len(runs) != 1 || runs[0].(map[string]any)["kind"] != "manual" || len(s.queue.Pending()) != 1 {
+		t.Errorf("runs: %v, %d messages", runs, len(s.queue.Pending()))
+	}
+}
+
 func TestListsInPages(t *testing.T) {
 	s := newSite(t)
 	for i := range 7 {

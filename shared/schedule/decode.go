@@ -55,10 +55,12 @@ func Decode(data []byte) (Definition, recur.FieldErrors) {
 		MaxRuns:     decodeMaxRuns(o),
 		Status:      Activity(oneOf(o, "status", string(Active), string(Active), string(Disabled))),
 	}
-	if raw := o.Value("continue_on_step_failure"); raw != nil && json.Unmarshal(raw, &d.ContinueOnStepFailure) != nil {
-		o.Fail("continue_on_step_failure", "has to be true or false")
+	for field, flag := range map[string]*bool{"continue_on_step_failure": &d.ContinueOnStepFailure, "run_on_create": &d.RunOnCreate} {
+		if raw := o.Value(field); raw != nil && json.Unmarshal(raw, flag) != nil {
+			o.Fail(field, "has to be true or false")
+		}
 	}
-	o.Strangers([]string{"name", "description", "pipeline", "experiment", "parameters", "trigger", "catch_up", "jitter", "calendars", "max_runs", "status", "continue_on_step_failure"})
+	o.Strangers([]string{"name", "description", "pipeline", "experiment", "parameters", "trigger", "catch_up", "jitter", "calendars", "max_runs", "run_on_create", "status", "continue_on_step_failure"})
 	if len(errs) == 0 {
 		if canonical, err := json.Marshal(d); err != nil || len(canonical) > MaxDefinition {
 			o.Fail("parameters", "the whole definition may have %d bytes as JSON, this one has %d", MaxDefinition, len(canonical))

@@ -18,9 +18,10 @@ type Definition struct {
 	Parameters  Parameters  `json:"parameters,omitempty"`
 	Trigger     Trigger     `json:"trigger"`
 	CatchUp     CatchUp     `json:"catch_up,omitzero"`
-	Jitter      Duration    `json:"jitter,omitempty"`    // spreads the starts; at most 24 hours
-	Calendars   []string    `json:"calendars,omitempty"` // that exclude occurrences, by name
-	MaxRuns     int         `json:"max_runs,omitempty"`  // regular occurrences to submit; 0 is no limit
+	Jitter      Duration    `json:"jitter,omitempty"`        // spreads the starts; at most 24 hours
+	Calendars   []string    `json:"calendars,omitempty"`     // that exclude occurrences, by name
+	MaxRuns     int         `json:"max_runs,omitempty"`      // regular occurrences to submit; 0 is no limit
+	RunOnCreate bool        `json:"run_on_create,omitempty"` // one run at once, when it is created Active
 	Status      Activity    `json:"status"`
 
 	ContinueOnStepFailure bool `json:"continue_on_step_failure,omitempty"`
