@@ -2,7 +2,6 @@ package schedule
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 	"time"
 )
@@ -97,19 +96,26 @@ func OccurrenceID(scheduleID string, at time.Time, distinct string) string {
 	return id
 }
 
-var occurrenceID = regexp.MustCompile(`^([0-9a-z]{1,32})-([0-9]{8}T[0-9]{6}Z)(?:-([0-9a-zA-Z._-]{1,64}))?$`)
-
 // ParseOccurrenceID takes an id apart.
 func ParseOccurrenceID(id string) (scheduleID string, at time.Time, distinct string, err error) {
-	parts := occurrenceID.FindStringSubmatch(id)
-	if parts == nil {
+	scheduleID, rest, _ := strings.Cut(id, "-")
+	stamp, distinct, more := strings.Cut(rest, "-")
+	at, err = time.Parse(stampLayout, stamp)
+	if err != nil || !plain(scheduleID, 32, "") || more && !plain(distinct, 64, "._-") {
 		return "", time.Time{}, "", fmt.Errorf("%.100q is not a run's id", id)
 	}
-	at, err = time.Parse(stampLayout, parts[2])
-	if err != nil {
-		return "", time.Time{}, "", fmt.Errorf("%q is not a run's id", id)
+	return scheduleID, at, distinct, nil
+}
+
+// plain reports whether a text has 1 to max letters and digits, or characters of also.
+func plain(s string, max int, also string) bool {
+	for _, c := range []byte(s) {
+		letter := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
+		if !letter && strings.IndexByte(also, c) < 0 {
+			return false
+		}
 	}
-	return parts[1], at, parts[3], nil
+	return len(s) >= 1 && len(s) <= max
 }
 
 // ScheduleID is the id of the schedule that an occurrence belongs to.

@@ -144,13 +144,14 @@ func (db *DB) Prune(ctx context.Context, shard int, before time.Time, token stri
 	}
 	var units []unit
 	for _, row := range rows {
+		if len(row.Value) == 0 { // not final
+			continue
+		}
 		var o schedule.Occurrence
 		if err := decode(row, &o); err != nil {
 			return next, err
 		}
-		if o.Status.Final() {
-			units = append(units, pruneUnit(row, o))
-		}
+		units = append(units, pruneUnit(row, o))
 	}
 	for _, e := range db.commit(ctx, part, units) {
 		if e != nil && !errors.Is(e, ErrConflict) {

@@ -69,10 +69,11 @@ func (db *DB) Save(ctx context.Context, changes []Change) []error {
 func createOps(o schedule.Occurrence) unit {
 	key, _ := occurrenceKey(o.ID)
 	value := encode(o)
-	u := unit{
-		{Kind: Create, Sort: key, Value: value},
-		{Kind: Create, Sort: logKey(o), Value: value},
+	log := Op{Kind: Create, Sort: logKey(o)}
+	if o.Status.Final() {
+		log.Value = value
 	}
+	u := unit{{Kind: Create, Sort: key, Value: value}, log}
 	if !o.Wake.IsZero() {
 		u = append(u, wakeOp(o))
 	}
@@ -177,21 +178,14 @@ func (db *DB) Occurrences(ctx context.Context, token string, max int, keep func(
 		return db.merged(ctx, prefixLog, from, max, func(sort string) string { return sort })
 	}
 	return occurrencePages(prefixLog, token, max, page, func(row Row) (schedule.Occurrence, bool, error) {
-		var o schedule.Occurrence
-		if err := decode(row, &o); err != nil {
-			return o, false, err
+		var o Stored[schedule.Occurrence]
+		var err error
+		if len(row.Value) > 0 {
+			err = decode(row, &o.Value)
+		} else if o, err = db.Occurrence(ctx, occurrenceOf(row.Sort)); errors.Is(err, ErrNotFound) {
+			return o.Value, false, nil
 		}
-		if !o.Status.Final() { // the log has it as it was recorded; its own row tells what became of it
-			now, err := db.Occurrence(ctx, o.ID)
-			if errors.Is(err, ErrNotFound) {
-				return o, false, nil
-			}
-			if err != nil {
-				return o, false, err
-			}
-			o = now.Value
-		}
-		return o, keep(o), nil
+		return o.Value, keep(o.Value), err
 	})
 }
 

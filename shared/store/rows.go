@@ -18,7 +18,7 @@ import (
 //	sch|NAME|state               what is counted                      (schedule.State)
 //	rev|ID|N                     revision N, once it has been replaced
 //	occ|ID|TIME|DISTINCT         an occurrence, newest first          (schedule.Occurrence)
-//	log|TIME|OCCURRENCE          the same as it was recorded, and again once it is final; newest first
+//	log|TIME|OCCURRENCE          the same once it is final, empty before; those recorded last first
 //	run|ID|OCCURRENCE            the occurrence is under way
 //	once|ID|HASH                 a request that has been answered: which occurrence it made
 //	wake|STAMP|s|ID              when a schedule is due               (schedule.Due)
@@ -82,6 +82,8 @@ func occurrenceKey(id string) (string, error) {
 }
 
 func logKey(o schedule.Occurrence) string { return prefixLog + countdown(o.Recorded) + "|" + o.ID }
+
+func occurrenceOf(logKey string) string { return logKey[strings.LastIndexByte(logKey, '|')+1:] }
 
 func wakeKey(o schedule.Occurrence) string {
 	return prefixWake + schedule.Stamp(o.Wake) + "|o|" + o.ID
