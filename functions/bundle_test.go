@@ -151,7 +151,7 @@ func (s site) runs() (all []run) {
 }
 
 func published(name string, second int) string {
-	return strings.Replace(strings.Replace(definition(name, train, 1, second), `"local"`, `"published"`, 1), "minute", "minute", 1)
+	return strings.Replace(definition(name, train, 1, second), `"local"`, `"published"`, 1)
 }
 
 // The main job through a Functions host: a person creates, the timer records, the queue submits, the run is followed.
@@ -181,9 +181,6 @@ func TestBundle(t *testing.T) {
 		for _, r := range s.runs() {
 			if r.Status == "Completed" {
 				kinds[r.Kind] = true
-				if late := r.Submitted.Sub(r.Nominal); r.Kind == "scheduled" && late > 20*time.Second {
-					t.Logf("submitted %v after its time", late)
-				}
 			}
 		}
 		if time.Now().After(deadline) {
