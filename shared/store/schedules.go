@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"time"
@@ -15,7 +16,8 @@ const (
 	// keepRevisions is how many replaced definitions a schedule keeps for occurrences that were recorded under them.
 	keepRevisions = 100
 	// editTries is how often a change is tried against others before the caller is told of the conflict.
-	editTries = 50
+	editTries    = 50
+	maxStandBack = 200 * time.Millisecond
 )
 
 // Create adds a schedule. The error wraps ErrExists when there is one of that name.
@@ -87,7 +89,10 @@ func (db *DB) Delete(ctx context.Context, name string, now time.Time, check func
 func (db *DB) alter(ctx context.Context, name string, now time.Time, decide func(Record) (unit, error)) error {
 	part := partition(shardOf(name))
 	var err error
-	for range editTries {
+	for try := range editTries {
+		if err := standBack(ctx, try); err != nil {
+			return err
+		}
 		var r Record
 		if r, err = db.settled(ctx, name, now); err != nil {
 			if errors.Is(err, ErrConflict) {
@@ -104,6 +109,20 @@ func (db *DB) alter(ctx context.Context, name string, now time.Time, decide func
 		}
 	}
 	return fmt.Errorf("schedule %s is being changed by many at once: %w", name, err)
+}
+
+// standBack waits before a try that others were faster at: at random, and longer with each, so that none of many is
+// beaten every time.
+func standBack(ctx context.Context, try int) error {
+	if try == 0 {
+		return nil
+	}
+	select {
+	case <-time.After(rand.N(min(time.Millisecond<<min(try, 10), maxStandBack))):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // settled reads a schedule and records what is due of it by now.
