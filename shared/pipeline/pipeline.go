@@ -48,13 +48,22 @@ type Submission struct {
 	Pipeline   schedule.PipelineRef
 	Experiment string
 	Parameters map[string]string
-	Schedule   string // its name, for display
-	Occurrence string // its id; travels with the run as a tag
+	DataPath   *DataPath // where the changed data are, when the schedule asked for it in a parameter
+	Schedule   string    // its name, for display
+	Occurrence string    // its id; travels with the run as a tag
 
 	// Again: an earlier try may have made the run. A target that does not honour names looks for it first.
 	Again bool
 
 	ContinueOnStepFailure bool
+}
+
+// DataPath is a place in a datastore that is given to a run as the value of a parameter.
+type DataPath struct {
+	Parameter string
+	Datastore string
+	Path      string // from the datastore's root; of a folder, "" for the root
+	Folder    bool
 }
 
 // Pipeline is what a target can run.
