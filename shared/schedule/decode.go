@@ -52,7 +52,9 @@ func Decode(data []byte) (Definition, recur.FieldErrors) {
 		CatchUp:     decodeCatchUp(o, &errs),
 		Jitter:      decodeJitter(o),
 		Calendars:   decodeCalendars(o),
-		MaxRuns:     decodeMaxRuns(o),
+		MaxRuns:     decodeCount(o, "max_runs"),
+		Overlap:     Overlap(oneOf(o, "overlap", "", string(OverlapAllow), string(OverlapSkip), string(OverlapBufferOne), string(OverlapBufferAll), string(OverlapCancelRunning))),
+		PauseAfter:  decodeCount(o, "pause_after_failures"),
 		Status:      Activity(oneOf(o, "status", string(Active), string(Active), string(Disabled))),
 	}
 	for field, flag := range map[string]*bool{"continue_on_step_failure": &d.ContinueOnStepFailure, "run_on_create": &d.RunOnCreate} {
@@ -60,13 +62,34 @@ func Decode(data []byte) (Definition, recur.FieldErrors) {
 			o.Fail(field, "has to be true or false")
 		}
 	}
-	o.Strangers([]string{"name", "description", "pipeline", "experiment", "parameters", "trigger", "catch_up", "jitter", "calendars", "max_runs", "run_on_create", "status", "continue_on_step_failure"})
+	d.checkWatch(o)
+	o.Strangers([]string{"name", "description", "pipeline", "experiment", "parameters", "trigger", "catch_up", "jitter", "calendars", "max_runs", "run_on_create", "overlap", "pause_after_failures", "status", "continue_on_step_failure"})
+	if len(errs) == 0 {
+		errs = CheckTemplates(d.Parameters, d.Trigger.Uses())
+	}
 	if len(errs) == 0 {
 		if canonical, err := json.Marshal(d); err != nil || len(canonical) > MaxDefinition {
 			o.Fail("parameters", "the whole definition may have %d bytes as JSON, this one has %d", MaxDefinition, len(canonical))
 		}
 	}
 	return d, errs
+}
+
+// checkWatch finds what does not go together with a datastore trigger.
+func (d Definition) checkWatch(o *recur.Object) {
+	if d.Trigger.Watch == nil {
+		return
+	}
+	for field, set := range map[string]bool{"calendars": len(d.Calendars) > 0, "jitter": d.Jitter > 0, "catch_up": d.CatchUp != CatchUp{}} {
+		if set {
+			o.Fail(field, "is not for datastore triggers: they fire when data change, whatever the time")
+		}
+	}
+	if name := d.Trigger.DataPathParameter; name != "" {
+		if _, twice := d.Parameters[name]; twice {
+			o.Fail("parameters."+name, "gets its value from the change (trigger.data_path_parameter_name): leave it out here")
+		}
+	}
 }
 
 // DecodeParameters reads the parameters that a caller gives for one run.
@@ -107,6 +130,9 @@ func decodeTrigger(parent *recur.Object, errs *recur.FieldErrors) Trigger {
 	case len(raw) > MaxTrigger:
 		parent.Fail("trigger", "may have %d bytes as JSON, this one has %d", MaxTrigger, len(raw))
 		return Trigger{}
+	}
+	if isWatch(raw) {
+		return decodeWatch(raw, errs)
 	}
 	spec, wrong := recur.Decode(raw)
 	*errs = append(*errs, wrong.Under("trigger")...)
@@ -169,10 +195,10 @@ func decodeCalendars(o *recur.Object) (names []string) {
 	return names
 }
 
-func decodeMaxRuns(o *recur.Object) (n int) {
-	raw := o.Value("max_runs")
+func decodeCount(o *recur.Object, field string) (n int) {
+	raw := o.Value(field)
 	if raw != nil && (json.Unmarshal(raw, &n) != nil || n < 1) {
-		o.Fail("max_runs", "has to be a whole number, 1 or more")
+		o.Fail(field, "has to be a whole number, 1 or more")
 	}
 	return n
 }

@@ -33,7 +33,7 @@ func NewDue(s Schedule, after time.Time) (Due, error) {
 		Schedule: s.Name, ScheduleID: s.ID, Revision: s.Revision,
 		Trigger: s.Trigger, CatchUp: s.CatchUp, Jitter: s.Jitter, Calendars: s.Calendars, Anchor: s.Anchor, Since: after,
 	}
-	if s.Status != Active {
+	if s.Status != Active || s.Trigger.Watch != nil {
 		return d, nil
 	}
 	rule, err := d.rule()
@@ -85,6 +85,31 @@ func (d Due) Revised(s Schedule, wasActive bool, now time.Time) (Due, error) {
 	next.Recorded = d.Recorded
 	return next, err
 }
+
+// Window is the time that an occurrence of a recurrence stands for: from the nominal time before it that no calendar
+// excludes to its own. The first one's has no start. excluded may be nil.
+func (d Due) Window(nominal time.Time, excluded Excluded) (Span, error) {
+	rule, err := d.rule()
+	if err != nil {
+		return Span{}, err
+	}
+	span := Span{End: nominal.UTC()}
+	at := nominal
+	for range maxBack {
+		var ok bool
+		if at, ok = rule.Previous(at); !ok {
+			return span, nil
+		}
+		if excluded == nil || len(d.Calendars) == 0 || excluded(at, rule.Zone()) == "" {
+			span.Start = at.UTC()
+			return span, nil
+		}
+	}
+	return span, nil
+}
+
+// maxBack bounds how many excluded times are gone back over.
+const maxBack = 100_000
 
 // Asked makes an occurrence that somebody asked for, by the name of their request.
 func Asked(s Schedule, request, distinct, by string, parameters Parameters, now time.Time) Occurrence {

@@ -21,7 +21,7 @@ func at(clock string) time.Time {
 func every(minutes int) Schedule {
 	return New(Definition{
 		Name: "s", Pipeline: PipelineRef{"local", "hello"}, Experiment: "demo", Status: Active,
-		Trigger: Trigger{recur.Spec{Kind: recur.KindRecurrence, Frequency: "minute", Interval: minutes}},
+		Trigger: Trigger{Spec: recur.Spec{Kind: recur.KindRecurrence, Frequency: "minute", Interval: minutes}},
 	}, "0id", "me", at("10:00:00"))
 }
 

@@ -25,7 +25,7 @@ type Occurrence struct {
 	By         string      `json:"by,omitempty"`         // who asked for a manual one
 	Parameters Parameters  `json:"parameters,omitempty"` // given for this one; from the claim on all that the run gets
 	Pipeline   PipelineRef `json:"pipeline,omitzero"`    // from the claim on
-	Experiment string      `json:"experiment,omitempty"` // from the claim on
+	Experiment string      `json:"experiment,omitempty"` // given for this one; from the claim on in any case
 	Attempts   int         `json:"attempts,omitempty"`   // claims so far
 	Tried      bool        `json:"tried,omitempty"`      // a claim so far may have made the run
 	Claim      Claim       `json:"claim,omitzero"`       // while Submitting
@@ -37,7 +37,27 @@ type Occurrence struct {
 	Wake       time.Time   `json:"wake,omitzero"`        // when the clock looks after it; zero for never
 	Request    string      `json:"request,omitempty"`    // the caller's id of the request for it
 
-	ContinueOnStepFailure bool `json:"continue_on_step_failure,omitempty"` // from the claim on
+	ContinueOnStepFailure bool `json:"continue_on_step_failure,omitempty"` // given for this one; from the claim on in any case
+
+	Overlap    Overlap `json:"overlap,omitempty"`     // from the claim on: the policy that it was started by
+	PauseAfter int     `json:"pause_after,omitempty"` // from the claim on
+	Buffered   bool    `json:"buffered,omitempty"`    // it waits for its turn
+
+	Change  *Change `json:"change,omitempty"`  // what fired it: the one change, or that which completed all_of
+	Changes int     `json:"changes,omitempty"` // how many changes it is for
+	Window  *Span   `json:"window,omitempty"`  // in which they came; of all_of, from when on they count
+
+	DataPath *DataPath `json:"data_path,omitempty"` // the parameter that gets the place of the data: given for this one, or from the claim on
+
+	Tags map[string]string `json:"tags,omitempty"` // of whoever asked for it: its run bears them, as far as the far side knows tags
+}
+
+// DataPath is a parameter that gets a place in a datastore as its value.
+type DataPath struct {
+	Parameter string `json:"parameter"`
+	Datastore string `json:"datastore"`
+	Path      string `json:"path"` // from the datastore's root
+	Folder    bool   `json:"folder,omitempty"`
 }
 
 // Parameters are a run's values by name.
@@ -49,7 +69,11 @@ type Kind string
 const (
 	Scheduled Kind = "scheduled" // its time came
 	Manual    Kind = "manual"    // somebody asked for it
+	Changed   Kind = "change"    // data changed
 )
+
+// Regular reports whether its schedule brought the occurrence about, rather than a person.
+func (o Occurrence) Regular() bool { return o.Kind == Scheduled || o.Kind == Changed }
 
 // Reason is why an occurrence was skipped.
 type Reason string
@@ -63,6 +87,11 @@ const (
 	ReasonCalendar       Reason = "calendar"        // a calendar excludes its time; Error names it
 	ReasonLimit          Reason = "limit"           // max_runs have been submitted
 	ReasonCatchUpLatest  Reason = "catch_up_latest" // too late, and a later one was caught up instead
+	ReasonOverlap        Reason = "overlap"         // another run was under way, and the policy lets it not wait
+	ReasonPaused         Reason = "paused"          // too many runs have failed in a row
+	ReasonSuperseded     Reason = "superseded"      // a newer version of the file has fired
+	ReasonGone           Reason = "gone"            // the file was deleted before it could be looked at
+	ReasonUnreadable     Reason = "unreadable"      // the file could not be looked at; Error says why
 )
 
 // Claim says which process is submitting an occurrence, and until when nobody else may.
@@ -125,7 +154,7 @@ func (o Occurrence) ScheduleID() string {
 }
 
 func (o Occurrence) end(status Status, now time.Time) Occurrence {
-	o.Status, o.Claim, o.Wake = status, Claim{}, time.Time{}
+	o.Status, o.Claim, o.Wake, o.Buffered = status, Claim{}, time.Time{}, false
 	if o.Ended.IsZero() {
 		o.Ended = now
 	}

@@ -1,6 +1,7 @@
 package schedule
 
 import (
+	"cmp"
 	"maps"
 	"strings"
 	"time"
@@ -32,26 +33,65 @@ func (o Occurrence) Withdrawn(s *Schedule, state State) Reason {
 		return ReasonDisabled
 	case o.Kind == Scheduled && s.TriggerRevision > o.Revision && o.Nominal.After(s.TriggerChanged):
 		return ReasonTriggerChanged
-	case o.Kind == Scheduled && o.Attempts == 0 && s.MaxRuns > 0 && state.Submitted >= s.MaxRuns:
+	case o.Regular() && o.Attempts == 0 && s.MaxRuns > 0 && state.Submitted >= s.MaxRuns:
 		return ReasonLimit
+	case o.Regular() && s.PauseAfter > 0 && state.Failures >= s.PauseAfter:
+		return ReasonPaused
 	}
 	return ""
 }
 
-// Prepared is o with what its definition says that the run gets; its own parameters lie over the definition's.
+// Prepared is o with what its definition says that the run gets. What was given for this one lies over that: its
+// parameters, its experiment, its place of the data, and that it goes on when a step fails.
 func (o Occurrence) Prepared(d Definition) Occurrence {
-	o.Pipeline, o.Experiment, o.ContinueOnStepFailure = d.Pipeline, d.Experiment, d.ContinueOnStepFailure
+	o.Pipeline, o.Experiment = d.Pipeline, cmp.Or(o.Experiment, d.Experiment)
+	o.ContinueOnStepFailure = o.ContinueOnStepFailure || d.ContinueOnStepFailure
 	all := Parameters(maps.Clone(d.Parameters))
 	if all == nil {
 		all = Parameters{}
 	}
 	maps.Copy(all, o.Parameters)
 	o.Parameters = all
+	if o.DataPath == nil {
+		o.DataPath = o.dataPath(d.Trigger)
+	} else {
+		delete(o.Parameters, o.DataPath.Parameter)
+	}
+	o.Overlap, o.PauseAfter = d.Overlap, d.PauseAfter
 	return o
+}
+
+// dataPath is where the data are that o is for: in mode each and of all_of the file that changed, of a batch the folder.
+func (o Occurrence) dataPath(t Trigger) *DataPath {
+	if t.Watch == nil || t.DataPathParameter == "" {
+		return nil
+	}
+	if _, given := o.Parameters[t.DataPathParameter]; given { // for this run
+		return nil
+	}
+	if o.Change != nil {
+		return &DataPath{Parameter: t.DataPathParameter, Datastore: o.Change.Datastore, Path: o.Change.Path}
+	}
+	folder := t.Folders()[0] // also of a run that somebody asked for: nothing has changed
+	return &DataPath{Parameter: t.DataPathParameter, Datastore: folder.Datastore, Path: folder.Path, Folder: true}
+}
+
+// Values are what templates of o's parameters can use, save for the changes of a window, the window of a recurrence and
+// the previous run, which the caller looks up where Needs says so.
+func (o Occurrence) Values(zone *time.Location) Values {
+	v := Values{Zone: zone, Schedule: o.Schedule, Nominal: o.Nominal}
+	if o.Change != nil {
+		v.Change, v.Changes = *o.Change, []Change{*o.Change}
+	}
+	if o.Window != nil {
+		v.Window = *o.Window
+	}
+	return v
 }
 
 // Claimed is o while owner submits it. The id is that of this claim alone.
 func (o Occurrence) Claimed(owner, id string, now time.Time) Occurrence {
+	o.Buffered = false
 	o.Claim = Claim{Owner: owner, ID: id, Until: now.Add(Lease).UTC(), Again: o.Tried}
 	o.Status, o.Attempts, o.Tried = Submitting, o.Attempts+1, true
 	o.Wake = ceilSecond(o.Claim.Until)

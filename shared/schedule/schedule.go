@@ -4,6 +4,7 @@
 package schedule
 
 import (
+	"fmt"
 	"time"
 
 	"carillon/shared/recur"
@@ -18,10 +19,12 @@ type Definition struct {
 	Parameters  Parameters  `json:"parameters,omitempty"`
 	Trigger     Trigger     `json:"trigger"`
 	CatchUp     CatchUp     `json:"catch_up,omitzero"`
-	Jitter      Duration    `json:"jitter,omitempty"`        // spreads the starts; at most 24 hours
-	Calendars   []string    `json:"calendars,omitempty"`     // that exclude occurrences, by name
-	MaxRuns     int         `json:"max_runs,omitempty"`      // regular occurrences to submit; 0 is no limit
-	RunOnCreate bool        `json:"run_on_create,omitempty"` // one run at once, when it is created Active
+	Jitter      Duration    `json:"jitter,omitempty"`               // spreads the starts; at most 24 hours
+	Calendars   []string    `json:"calendars,omitempty"`            // that exclude occurrences, by name
+	MaxRuns     int         `json:"max_runs,omitempty"`             // regular occurrences to submit; 0 is no limit
+	RunOnCreate bool        `json:"run_on_create,omitempty"`        // one run at once, when it is created Active
+	Overlap     Overlap     `json:"overlap,omitempty"`              // default allow
+	PauseAfter  int         `json:"pause_after_failures,omitempty"` // disables it after so many failed runs in a row; 0 is never
 	Status      Activity    `json:"status"`
 
 	ContinueOnStepFailure bool `json:"continue_on_step_failure,omitempty"`
@@ -38,6 +41,7 @@ func (p PipelineRef) String() string { return p.Kind + ":" + p.ID }
 // Trigger says when a schedule fires.
 type Trigger struct {
 	recur.Spec
+	*Watch // of type datastore; nil of the others
 }
 
 // Activity is whether a schedule fires.
@@ -102,6 +106,12 @@ type Schedule struct {
 	// TriggerRevision and TriggerChanged say when the trigger was changed last.
 	TriggerRevision int       `json:"trigger_revision"`
 	TriggerChanged  time.Time `json:"trigger_changed"`
+	// Begins is when a schedule that takes the place of an old one begins: nothing fires before, that very second does.
+	Begins time.Time `json:"begins,omitzero"`
+	// Baseline is when the schedule began to watch its folders, and BaselineRevision with which revision: at creation,
+	// enabling, and a change of them. What was changed until then does not fire.
+	Baseline         time.Time `json:"baseline,omitzero"`
+	BaselineRevision int       `json:"baseline_revision,omitempty"`
 }
 
 // StatusNote says who changed whether a schedule fires, when, and why.
@@ -117,12 +127,27 @@ func New(d Definition, id, by string, now time.Time) Schedule {
 		Definition: d, ID: id, Revision: 1, Created: now, Updated: now, By: by,
 		Anchor: now.Truncate(time.Minute), TriggerRevision: 1, TriggerChanged: now,
 	}
+	if d.Trigger.Watch != nil {
+		s.Baseline, s.BaselineRevision = now.UTC(), 1
+	}
 	if d.Status == Disabled {
 		s.DisabledRevision = 1
 		s.StatusNote = &StatusNote{Note: "created disabled", By: by, At: now}
 	}
 	return s
 }
+
+// Beginning is a new schedule that begins at an instant: nothing that is due or changed before then fires.
+func (s Schedule) Beginning(at time.Time) Schedule {
+	s.Begins = at.UTC().Truncate(time.Second)
+	if s.Trigger.Watch != nil {
+		s.Baseline = s.Begins
+	}
+	return s
+}
+
+// Horizon is the instant up to which a new schedule fires nothing.
+func (s Schedule) Horizon() time.Time { return later(s.Created, s.Begins.Add(-time.Second)) }
 
 // Revise makes the next revision, with another definition of the same name. A note says why its status is as it is.
 func (s Schedule) Revise(d Definition, by, note string, now time.Time) Schedule {
@@ -133,6 +158,9 @@ func (s Schedule) Revise(d Definition, by, note string, now time.Time) Schedule 
 	if !d.Trigger.Equal(s.Trigger) {
 		next.TriggerRevision, next.TriggerChanged = next.Revision, now
 	}
+	if enabled := d.Status == Active && s.Status != Active; d.Trigger.Watch != nil && (enabled || !d.Trigger.sameFolders(s.Trigger.Watch)) {
+		next.Baseline, next.BaselineRevision = now.UTC(), next.Revision
+	}
 	if d.Status != s.Status || note != "" || s.Done() && d.Status == Disabled {
 		next.StatusNote = &StatusNote{Note: note, By: by, At: now}
 	}
@@ -140,6 +168,13 @@ func (s Schedule) Revise(d Definition, by, note string, now time.Time) Schedule 
 		next.DisabledRevision = next.Revision
 	}
 	return next
+}
+
+// Paused makes the revision that stops a schedule whose runs fail.
+func (s Schedule) Paused(now time.Time) Schedule {
+	d := s.Definition
+	d.Status = Disabled
+	return s.Revise(d, "carillon", fmt.Sprintf("paused after %d failed runs in a row", s.PauseAfter), now)
 }
 
 const noteDone = "done"
@@ -161,12 +196,24 @@ func (s Schedule) Finished(now time.Time) Schedule {
 type State struct {
 	Submitted int    `json:"submitted,omitempty"` // regular occurrences claimed so far
 	Last      string `json:"last,omitempty"`      // the occurrence claimed last
+	Failures  int    `json:"failures,omitempty"`  // failed runs in a row, by their ends
+}
+
+// Ended is the state once o has ended: a success begins to count anew, as enabling does, and a cancelled run is neutral.
+func (s State) Ended(o Occurrence) State {
+	switch o.Status {
+	case Completed:
+		s.Failures = 0
+	case Failed, Lost, Interrupted:
+		s.Failures++
+	}
+	return s
 }
 
 // Claimed is the state once o has been claimed.
 func (s State) Claimed(o Occurrence) State {
 	s.Last = o.ID
-	if o.Kind == Scheduled && o.Attempts == 1 {
+	if o.Regular() && o.Attempts == 1 {
 		s.Submitted++
 	}
 	return s
