@@ -10,10 +10,13 @@ import (
 	"carillon/shared/schedule"
 )
 
-// Wake is something that the clock has to act on: a schedule that is due, or an occurrence to be looked after.
+// Wake is something that the clock has to act on: a schedule that is due, an occurrence to be looked after, or a mark of
+// a schedule.
 type Wake struct {
-	Due        *schedule.Due // a schedule; nil for an occurrence
-	Occurrence string        // an occurrence's id; "" for a schedule
+	Due        *schedule.Due // a schedule that is due
+	Occurrence string        // or an occurrence's id
+	Mark       Mark          // or a mark,
+	Schedule   string        // and the name of its schedule
 	At         time.Time     // its time
 	AtStart    bool          // the occurrence waits for its start, and no message is on its way
 	Err        error         // the row cannot be read; the other fields are empty
@@ -57,6 +60,8 @@ func readWake(row Row) Wake {
 		if w.Err = decode(row, due); w.Err == nil {
 			w.Due = due
 		}
+	case len(parts) == 4 && (parts[2] == string(Looking) || parts[2] == string(Closing) || parts[2] == string(Forgetting)):
+		w.Mark, w.Schedule = Mark(parts[2]), string(row.Value)
 	default:
 		w.Err = fmt.Errorf("row %s of the store is of no known kind", row.Sort)
 	}
@@ -142,7 +147,7 @@ func (db *DB) Prune(ctx context.Context, shard int, before time.Time, token stri
 	if len(rows) == max {
 		next = rows[max-1].Sort
 	}
-	var units []unit
+	var changes, units []unit
 	for _, row := range rows {
 		if len(row.Value) == 0 { // not final
 			continue
@@ -151,14 +156,88 @@ func (db *DB) Prune(ctx context.Context, shard int, before time.Time, token stri
 		if err := decode(row, &o); err != nil {
 			return next, err
 		}
-		units = append(units, pruneUnit(row, o))
+		more, err := db.pruneChanges(ctx, part, o)
+		if err != nil {
+			return next, err
+		}
+		changes, units = append(changes, more...), append(units, pruneUnit(row, o))
 	}
-	for _, e := range db.commit(ctx, part, units) {
-		if e != nil && !errors.Is(e, ErrConflict) {
-			err = e
+	if err := failure(db.commit(ctx, part, changes)); err != nil {
+		return next, err
+	}
+	return next, failure(db.commit(ctx, part, units))
+}
+
+// failure is the first error that is no conflict.
+func failure(errs []error) error {
+	for _, err := range errs {
+		if err != nil && !errors.Is(err, ErrConflict) {
+			return err
 		}
 	}
-	return next, err
+	return nil
+}
+
+// pruneChanges are what prevents the changes of an occurrence from firing again, and what is remembered of their files
+// unless a newer version came. They go first: a crash leaves the occurrence to be found again.
+func (db *DB) pruneChanges(ctx context.Context, part string, o schedule.Occurrence) (units []unit, err error) {
+	if o.Kind != schedule.Changed {
+		return nil, nil
+	}
+	if !o.Windowed() && o.Change != nil {
+		return db.pruneChange(ctx, units, o, *o.Change)
+	}
+	for token := ""; ; {
+		changes, next, err := db.ChangesOf(ctx, o.ID, token, MaxScan)
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range changes {
+			if units, err = db.pruneChange(ctx, units, o, c); err != nil {
+				return nil, err
+			}
+			units = append(units, unit{{Kind: Delete, Sort: changeKey(o.ID, c)}})
+		}
+		if err := failure(db.commit(ctx, part, units)); err != nil {
+			return nil, err
+		}
+		if units, token = nil, next; next == "" {
+			return nil, db.pruneReplaced(ctx, part, o.ID)
+		}
+	}
+}
+
+// pruneReplaced deletes what is remembered of versions that were replaced in a window.
+func (db *DB) pruneReplaced(ctx context.Context, part, occurrence string) error {
+	prefix := replacedIn(occurrence)
+	for {
+		rows, err := db.driver.Scan(ctx, part, prefix, endOf(prefix), MaxScan)
+		if err != nil {
+			return fmt.Errorf("read what was replaced in run %s: %w", occurrence, err)
+		}
+		var known, units []unit
+		for _, row := range rows {
+			known = append(known, unit{{Kind: Delete, Sort: string(row.Value)}})
+			units = append(units, unit{{Kind: Delete, Sort: row.Sort}})
+		}
+		if err := failure(db.commit(ctx, part, known)); err != nil {
+			return err
+		}
+		if err := failure(db.commit(ctx, part, units)); err != nil || len(rows) < MaxScan {
+			return err
+		}
+	}
+}
+
+func (db *DB) pruneChange(ctx context.Context, units []unit, o schedule.Occurrence, c schedule.Change) ([]unit, error) {
+	seen, err := db.Seen(ctx, o.ScheduleID(), c.Datastore, c.Path)
+	if err != nil {
+		return units, err
+	}
+	if seen.Known() && seen.Value.Occurrence == o.ID {
+		units = append(units, unit{{Kind: Delete, Sort: seenKey(o.ScheduleID(), c.Datastore, c.Path), Version: seen.version}})
+	}
+	return append(units, unit{{Kind: Delete, Sort: requestKey(o.ScheduleID(), changeRequest(c))}}), nil
 }
 
 func pruneUnit(log Row, o schedule.Occurrence) unit {

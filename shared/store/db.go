@@ -30,6 +30,8 @@ type Stored[T any] struct {
 type Record struct {
 	Schedule Stored[schedule.Schedule]
 	State    Stored[schedule.State]
+	Poll     Stored[schedule.Poll]   // of a datastore trigger
+	Window   Stored[schedule.Window] // of a datastore trigger, while it is open
 	due      Stored[dueRow]
 }
 
@@ -103,6 +105,10 @@ func records(rows []Row) ([]Record, error) {
 			err = load(row, &r.due)
 		case part == "state":
 			err = load(row, &r.State)
+		case part == "poll":
+			err = load(row, &r.Poll)
+		case part == "window":
+			err = load(row, &r.Window)
 		}
 		if err != nil {
 			return nil, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -378,5 +379,43 @@ func TestPrune(t *testing.T) {
 	}
 	if left := rows(t, driver); left["occ"] != 2 || left["log"] != 2 || left["once"] != 0 {
 		t.Errorf("left %v", left)
+	}
+}
+
+// Whole records come, in order and each once, whatever the page and however many rows a record has.
+func TestListOfRecordsOfManySizes(t *testing.T) {
+	db, _ := open(t)
+	watch := schedule.Trigger{Watch: &schedule.Watch{Folder: schedule.Folder{Datastore: "inbox"}}}
+	watch.Kind = schedule.KindDatastore
+	for i := range 60 {
+		d := schedule.Definition{Name: fmt.Sprintf("s%02d", i), Trigger: every(15), Status: schedule.Active}
+		if i%3 == 0 {
+			d.Trigger = watch
+		}
+		if err := db.Create(ctx, schedule.New(d, store.NewScheduleID(d.Name), "me", start)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, page := range []int{1, 2, 7, 59, 60, 100} {
+		n, token := 0, ""
+		for {
+			records, next, err := db.Schedules(ctx, token, page, func(schedule.Schedule) bool { return true })
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, r := range records {
+				name := fmt.Sprintf("s%02d", n)
+				if whole, _ := db.Schedule(ctx, name); r.Schedule.Value.Name != name || !reflect.DeepEqual(r, whole) {
+					t.Fatalf("pages of %d: record %d is %s, or not whole", page, n, r.Schedule.Value.Name)
+				}
+				n++
+			}
+			if token = next; token == "" {
+				break
+			}
+		}
+		if n != 60 {
+			t.Errorf("pages of %d: %d records", page, n)
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"carillon/shared/schedule"
 )
@@ -116,6 +117,13 @@ func changeUnit(c Change) unit {
 	case was && !is:
 		u = append(u, Op{Kind: Delete, Sort: underWay})
 	}
+	buffered := bufferedOf(to.ScheduleID()) + to.ID
+	switch {
+	case !from.Buffered && to.Buffered:
+		u = append(u, Op{Kind: Create, Sort: buffered})
+	case from.Buffered && !to.Buffered:
+		u = append(u, Op{Kind: Delete, Sort: buffered})
+	}
 	if c.State != nil {
 		u = append(u, Op{
 			Kind: Replace, Sort: scheduleKey(to.Schedule, "state"), Value: encode(c.State.Value), Version: c.State.version,
@@ -127,6 +135,43 @@ func changeUnit(c Change) unit {
 // Counted returns the state with another value, for a Change that builds on what was read.
 func (r Record) Counted(s schedule.State) *Stored[schedule.State] {
 	return &Stored[schedule.State]{Value: s, version: r.State.version}
+}
+
+// Others returns which other occurrences of its schedule one that asks for its turn meets, those under way as far as
+// max. Whoever decides by them has to write the schedule's state, as it was read before: that is what keeps two from
+// deciding at once.
+func (db *DB) Others(ctx context.Context, o schedule.Occurrence, max int) (others schedule.Others, err error) {
+	if others.UnderWay, err = db.named(ctx, o, underWayOf(o.ScheduleID()), max); err == nil {
+		others.Buffered, err = db.named(ctx, o, bufferedOf(o.ScheduleID()), MaxScan)
+	}
+	return others, err
+}
+
+// named are the occurrences that rows with a prefix name, without o.
+func (db *DB) named(ctx context.Context, o schedule.Occurrence, prefix string, max int) (ids []string, err error) {
+	shard, err := shardOfID(o.ID)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := db.driver.Scan(ctx, partition(shard), prefix, endOf(prefix), max)
+	if err != nil {
+		return nil, fmt.Errorf("read what else is under way: %w", err)
+	}
+	for _, row := range rows {
+		if id := row.Sort[len(prefix):]; id != o.ID {
+			ids = append(ids, id)
+		}
+	}
+	return ids, nil
+}
+
+// Buffered returns the occurrence of a schedule that waits longest for its turn; "" when none does.
+func (db *DB) Buffered(ctx context.Context, o schedule.Occurrence) (string, error) {
+	ids, err := db.named(ctx, o, bufferedOf(o.ScheduleID()), 1)
+	if err != nil || len(ids) == 0 {
+		return "", err
+	}
+	return ids[0], nil
 }
 
 // UnderWay returns occurrences of a schedule that are under way, at most max.
@@ -171,11 +216,21 @@ func (db *DB) OccurrencesOf(ctx context.Context, scheduleID, token string, max i
 	})
 }
 
+// TokenAfter is the token with which OccurrencesOf goes on after an occurrence; "" for what is no occurrence's id.
+func TokenAfter(id string) string {
+	key, err := occurrenceKey(id)
+	if err != nil {
+		return ""
+	}
+	scheduleID, _, _ := strings.Cut(id, "-")
+	return strings.TrimPrefix(key, occurrencesOf(scheduleID))
+}
+
 // Occurrences returns occurrences of all schedules, those recorded last first, at most max, after a token of an
 // earlier call. It stops early where keep is seldom met; the token is "" at the end only.
 func (db *DB) Occurrences(ctx context.Context, token string, max int, keep func(schedule.Occurrence) bool) ([]schedule.Occurrence, string, error) {
 	page := func(from string) ([]Row, error) {
-		return db.merged(ctx, prefixLog, from, max, func(sort string) string { return sort })
+		return db.merged(ctx, prefixLog, from, max)
 	}
 	return occurrencePages(prefixLog, token, max, page, func(row Row) (schedule.Occurrence, bool, error) {
 		var o Stored[schedule.Occurrence]

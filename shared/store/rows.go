@@ -16,13 +16,23 @@ import (
 //	sch|NAME|def                 the schedule as it is now            (schedule.Schedule)
 //	sch|NAME|due                 where its wake row stands            (dueRow)
 //	sch|NAME|state               what is counted                      (schedule.State)
+//	sch|NAME|poll                how far the looking has come         (schedule.Poll)
+//	sch|NAME|window              the open window                      (schedule.Window)
+//	lane|OCCURRENCE|K            what the open window counts          (schedule.Lane)
+//	path|ID|HASH                 what is remembered of a file         (schedule.Seen)
+//	chg|OCCURRENCE|TIME|HASH     a change in an occurrence's window   (schedule.Change)
+//	old|OCCURRENCE|HASH          a change that a newer version has replaced in that window: the key of its once row
+//	see|ID|PAGE|GENERATION       what a listing has shown             (Page)
 //	rev|ID|N                     revision N, once it has been replaced
 //	occ|ID|TIME|DISTINCT         an occurrence, newest first          (schedule.Occurrence)
 //	log|TIME|OCCURRENCE          the same once it is final, empty before; those recorded last first
 //	run|ID|OCCURRENCE            the occurrence is under way
-//	once|ID|HASH                 a request that has been answered: which occurrence it made
+//	buf|ID|OCCURRENCE            the occurrence waits for its turn
+//	once|ID|HASH                 a request that has been answered, or a change that was taken: by which occurrence
 //	wake|STAMP|s|ID              when a schedule is due               (schedule.Due)
 //	wake|STAMP|o|OCCURRENCE      when the clock looks after an occurrence
+//	wake|STAMP|p|ID              when the folders of a schedule are looked at; w: when its window closes; d: it is
+//	                             deleted, and its rows are to be (the value is its name)
 //
 // TIME counts down, so that ascending order is newest first.
 
@@ -60,6 +70,7 @@ func scheduleKey(name, part string) string       { return prefixSchedule + name 
 func revisionKey(id string, revision int) string { return fmt.Sprintf("rev|%s|%08d", id, revision) }
 func occurrencesOf(id string) string             { return "occ|" + id + "|" }
 func underWayOf(id string) string                { return "run|" + id + "|" }
+func bufferedOf(id string) string                { return "buf|" + id + "|" }
 func requestKey(id, request string) string {
 	h := fnv.New128a()
 	h.Write([]byte(request))

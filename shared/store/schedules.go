@@ -22,7 +22,7 @@ const (
 
 // Create adds a schedule. The error wraps ErrExists when there is one of that name.
 func (db *DB) Create(ctx context.Context, s schedule.Schedule) error {
-	due, err := schedule.NewDue(s, s.Created)
+	due, err := schedule.NewDue(s, s.Horizon())
 	if err != nil {
 		return err
 	}
@@ -34,14 +34,36 @@ func (db *DB) Create(ctx context.Context, s schedule.Schedule) error {
 	if !due.Next.IsZero() {
 		ops = append(ops, Op{Kind: Create, Sort: dueWakeKey(due), Value: encode(due)})
 	}
+	if s.Trigger.Watch != nil {
+		ops = append(ops, watchOps(Stored[schedule.Poll]{}, s)...)
+	}
+	if _, err := db.watch(ctx, schedule.Schedule{}, s); err != nil {
+		return err
+	}
 	err = db.driver.Apply(ctx, partition(shardOf(s.Name)), ops...)
 	if errors.Is(err, ErrConflict) {
-		if r, readErr := db.Schedule(ctx, s.Name); readErr == nil && r.Schedule.Value.ID == s.ID {
+		r, readErr := db.Schedule(ctx, s.Name)
+		switch {
+		case readErr == nil && r.Schedule.Value.ID == s.ID:
 			return nil // a lower layer tried again what had been done
+		case readErr != nil && !errors.Is(readErr, ErrNotFound): // it may be this one: its index stays
+			return readErr
 		}
-		return fmt.Errorf("schedule %s: %w", s.Name, ErrExists)
+		err = fmt.Errorf("schedule %s: %w", s.Name, ErrExists)
+		if left, readErr := db.watch(ctx, s, schedule.Schedule{}); readErr == nil {
+			db.unwatch(ctx, left)
+		}
 	}
 	return err
+}
+
+// watchOps make an active schedule look at its folders at once.
+func watchOps(poll Stored[schedule.Poll], s schedule.Schedule) unit {
+	next := poll.Value
+	if s.Status == schedule.Active {
+		next = next.Watched(s.Baseline)
+	}
+	return pollOps(poll, next, s)
 }
 
 // Edit changes a schedule: change gets it as it is and returns its next revision, or an error that Edit returns as
@@ -49,25 +71,43 @@ func (db *DB) Create(ctx context.Context, s schedule.Schedule) error {
 // change loses no occurrence. A change that returns the revision it got writes nothing.
 func (db *DB) Edit(ctx context.Context, name string, now time.Time, change func(schedule.Schedule) (schedule.Schedule, error)) (schedule.Schedule, error) {
 	var next schedule.Schedule
-	err := db.alter(ctx, name, now, func(r Record) (unit, error) {
+	err := db.alter(ctx, name, now, func(r Record) (unit, schedule.Schedule, error) {
 		old := r.Schedule.Value
 		var err error
 		if next, err = change(old); err != nil || next.Revision == old.Revision {
-			return nil, err
+			return nil, old, err
 		}
-		return editUnit(r, next, now)
+		u, err := editUnit(r, next, now)
+		return u, next, err
 	})
 	return next, err
+}
+
+// Pause disables the schedule of an occurrence when as many of its runs have failed in a row as it allows.
+func (db *DB) Pause(ctx context.Context, o schedule.Occurrence, now time.Time) error {
+	err := db.alter(ctx, o.Schedule, now, func(r Record) (unit, schedule.Schedule, error) {
+		s := r.Schedule.Value
+		if s.ID != o.ScheduleID() || s.Status != schedule.Active || s.PauseAfter == 0 || r.State.Value.Failures < s.PauseAfter {
+			return nil, s, nil
+		}
+		next := s.Paused(now)
+		u, err := editUnit(r, next, now)
+		return u, next, err
+	})
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	return err
 }
 
 // Delete removes a schedule; check may refuse it. Its occurrences stay as a record, and those that wait are
 // skipped when their turn comes.
 func (db *DB) Delete(ctx context.Context, name string, now time.Time, check func(schedule.Schedule) error) error {
 	var id string
-	err := db.alter(ctx, name, now, func(r Record) (unit, error) {
+	err := db.alter(ctx, name, now, func(r Record) (unit, schedule.Schedule, error) {
 		id = r.Schedule.Value.ID
 		if err := check(r.Schedule.Value); err != nil {
-			return nil, err
+			return nil, r.Schedule.Value, err
 		}
 		u := unit{
 			{Kind: Delete, Sort: scheduleKey(name, "def"), Version: r.Schedule.version},
@@ -77,7 +117,8 @@ func (db *DB) Delete(ctx context.Context, name string, now time.Time, check func
 		if due := r.Due(); !due.Next.IsZero() {
 			u = append(u, Op{Kind: Delete, Sort: dueWakeKey(due)})
 		}
-		return u, nil
+		ends, err := db.abandonOps(ctx, r, now)
+		return append(u, ends...), schedule.Schedule{}, err
 	})
 	if err != nil {
 		return err
@@ -85,8 +126,27 @@ func (db *DB) Delete(ctx context.Context, name string, now time.Time, check func
 	return db.forgetRevisions(ctx, name, id)
 }
 
-// alter applies what decide returns for a schedule, again when somebody else was faster.
-func (db *DB) alter(ctx context.Context, name string, now time.Time, decide func(Record) (unit, error)) error {
+// abandonOps end what a deleted schedule has begun to watch. A window that is open leaves a record.
+func (db *DB) abandonOps(ctx context.Context, r Record, now time.Time) (u unit, err error) {
+	s := r.Schedule.Value
+	if r.Poll.Known() {
+		u = append(u, Op{Kind: Delete, Sort: scheduleKey(s.Name, "poll"), Version: r.Poll.version})
+		u = append(u, moveMark(r.Poll.Value.Wake, time.Time{}, Looking, s)...)
+		u = append(u, moveMark(time.Time{}, now, Forgetting, s)...)
+	}
+	if !r.Window.Known() {
+		return u, nil
+	}
+	lanes, err := db.Lanes(ctx, s.ID)
+	if err != nil {
+		return nil, err
+	}
+	return append(u, closeOps(r, lanes, r.Window.Value.Abandoned(Total(lanes), now))...), nil
+}
+
+// alter applies what decide returns for a schedule, with what the schedule is then (nothing, when it is deleted), again
+// when somebody else was faster.
+func (db *DB) alter(ctx context.Context, name string, now time.Time, decide func(Record) (unit, schedule.Schedule, error)) error {
 	part := partition(shardOf(name))
 	var err error
 	for try := range editTries {
@@ -100,11 +160,18 @@ func (db *DB) alter(ctx context.Context, name string, now time.Time, decide func
 			}
 			return err
 		}
-		u, refused := decide(r)
+		u, next, refused := decide(r)
 		if refused != nil || len(u) == 0 {
 			return refused
 		}
-		if err = db.driver.Apply(ctx, part, u...); !errors.Is(err, ErrConflict) {
+		left, failed := db.watch(ctx, r.Schedule.Value, next)
+		if failed != nil {
+			return failed
+		}
+		switch err = db.driver.Apply(ctx, part, u...); {
+		case err == nil:
+			return db.unwatch(ctx, left)
+		case !errors.Is(err, ErrConflict):
 			return err
 		}
 	}
@@ -174,6 +241,14 @@ func editUnit(r Record, next schedule.Schedule, now time.Time) (unit, error) {
 		return nil, err
 	}
 	u := append(reviseOps(r, next), dueOp(due, Replace, r.due.version))
+	if old.Status != schedule.Active && next.Status == schedule.Active && r.State.Value.Failures > 0 {
+		state := r.State.Value
+		state.Failures = 0
+		u = append(u, Op{Kind: Replace, Sort: scheduleKey(old.Name, "state"), Value: encode(state), Version: r.State.version})
+	}
+	if next.BaselineRevision == next.Revision {
+		u = append(u, watchOps(r.Poll, next)...)
+	}
 	return append(u, moveWake(oldDue, due)...), nil
 }
 
@@ -225,11 +300,7 @@ func (db *DB) forgetRevisions(ctx context.Context, name, id string) error {
 func (db *DB) Schedules(ctx context.Context, token string, max int, keep func(schedule.Schedule) bool) ([]Record, string, error) {
 	var out []Record
 	for range scanBudget {
-		rows, err := db.merged(ctx, prefixSchedule, afterSchedule(token), 3*max, nameOf)
-		if err != nil {
-			return nil, "", err
-		}
-		all, err := records(rows)
+		all, more, err := db.recordsAfter(ctx, token, max)
 		if err != nil {
 			return nil, "", err
 		}
@@ -242,12 +313,50 @@ func (db *DB) Schedules(ctx context.Context, token string, max int, keep func(sc
 				return out, token, nil
 			}
 		}
-		if len(rows) < 3*max {
+		if !more {
 			return out, "", nil
 		}
 	}
 	return out, token, nil
 }
+
+// rowsOfRecord is how many rows a schedule's record has at most.
+const rowsOfRecord = 5
+
+// recordsAfter reads records of all shards in one order, whole ones only: max of them, if there are as many.
+func (db *DB) recordsAfter(ctx context.Context, token string, max int) (all []Record, more bool, err error) {
+	limit, bound := min(rowsOfRecord*max, MaxScan), ""
+	for shard := range Shards {
+		rows, err := db.driver.Scan(ctx, partition(shard), afterSchedule(token), endOf(prefixSchedule), limit)
+		if err != nil {
+			return nil, false, fmt.Errorf("list shard %d: %w", shard, err)
+		}
+		if len(rows) == limit { // the last record may go on
+			more = true
+			if last := nameOf(rows[limit-1].Sort); last != nameOf(rows[0].Sort) {
+				rows = slices.DeleteFunc(rows, func(r Row) bool { return nameOf(r.Sort) == last })
+			}
+			if end := scheduleKey(nameOf(rows[len(rows)-1].Sort), ""); bound == "" || end < bound {
+				bound = end
+			}
+		}
+		part, err := records(rows)
+		if err != nil {
+			return nil, false, err
+		}
+		all = append(all, part...)
+	}
+	slices.SortFunc(all, func(a, b Record) int { return strings.Compare(a.key(), b.key()) })
+	if bound != "" { // what stands behind the last record of a shard that has more may not be next
+		all = slices.DeleteFunc(all, func(r Record) bool { return r.key() > bound })
+	}
+	if len(all) > max {
+		all, more = all[:max], true
+	}
+	return all, more, nil
+}
+
+func (r Record) key() string { return scheduleKey(r.Schedule.Value.Name, "") }
 
 func afterSchedule(name string) string {
 	if name == "" {
@@ -258,9 +367,8 @@ func afterSchedule(name string) string {
 
 const scanBudget = 20 // pages that one call for a filtered list reads at most
 
-// merged reads rows of all shards in one order, at most about max of them: rows that belong together (by of) are
-// kept together.
-func (db *DB) merged(ctx context.Context, prefix, from string, max int, of func(sort string) string) ([]Row, error) {
+// merged reads rows of all shards in one order, at most max of them.
+func (db *DB) merged(ctx context.Context, prefix, from string, max int) ([]Row, error) {
 	var rows []Row
 	for shard := range Shards {
 		part, err := db.driver.Scan(ctx, partition(shard), from, endOf(prefix), min(max, MaxScan))
@@ -270,12 +378,5 @@ func (db *DB) merged(ctx context.Context, prefix, from string, max int, of func(
 		rows = append(rows, part...)
 	}
 	slices.SortFunc(rows, func(a, b Row) int { return strings.Compare(a.Sort, b.Sort) })
-	if len(rows) <= max {
-		return rows, nil
-	}
-	cut := max
-	for cut < len(rows) && of(rows[cut].Sort) == of(rows[cut-1].Sort) {
-		cut++
-	}
-	return rows[:cut], nil
+	return rows[:min(len(rows), max)], nil
 }
