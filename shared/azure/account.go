@@ -38,7 +38,7 @@ func Connect(lookup func(string) (string, bool)) (*Account, error) {
 }
 
 func connect(lookup func(string) (string, bool), transport policy.Transporter) (*Account, error) {
-	p, err := read(lookup)
+	p, err := read(lookup, connection, "table", "queue")
 	if err != nil {
 		return nil, err
 	}
@@ -56,38 +56,38 @@ func connect(lookup func(string) (string, bool), transport policy.Transporter) (
 
 // place is where an account is, and one of three ways in: a key (with the account's name), a signature, an identity.
 type place struct {
-	tables, queues string // URLs without a slash at their end
-	name, key      string
-	signature      string
-	identity       azcore.TokenCredential
+	at        map[string]string // the services' URLs without a slash at their end, by table, queue, blob
+	name, key string
+	signature string
+	identity  azcore.TokenCredential
 }
 
 func (p place) openTables(options *aztables.ClientOptions) (*aztables.ServiceClient, error) {
 	switch {
 	case p.identity != nil:
-		return aztables.NewServiceClient(p.tables, p.identity, options)
+		return aztables.NewServiceClient(p.at["table"], p.identity, options)
 	case p.key == "":
-		return aztables.NewServiceClientWithNoCredential(p.tables+"/?"+p.signature, options)
+		return aztables.NewServiceClientWithNoCredential(p.at["table"]+"/?"+p.signature, options)
 	}
 	key, err := aztables.NewSharedKeyCredential(p.name, p.key)
 	if err != nil {
 		return nil, err
 	}
-	return aztables.NewServiceClientWithSharedKey(p.tables, key, options)
+	return aztables.NewServiceClientWithSharedKey(p.at["table"], key, options)
 }
 
 func (p place) openQueues(options *azqueue.ClientOptions) (*azqueue.ServiceClient, error) {
 	switch {
 	case p.identity != nil:
-		return azqueue.NewServiceClient(p.queues, p.identity, options)
+		return azqueue.NewServiceClient(p.at["queue"], p.identity, options)
 	case p.key == "":
-		return azqueue.NewServiceClientWithNoCredential(p.queues+"/?"+p.signature, options)
+		return azqueue.NewServiceClientWithNoCredential(p.at["queue"]+"/?"+p.signature, options)
 	}
 	key, err := azqueue.NewSharedKeyCredential(p.name, p.key)
 	if err != nil {
 		return nil, err
 	}
-	return azqueue.NewServiceClientWithSharedKeyCredential(p.queues, key, options)
+	return azqueue.NewServiceClientWithSharedKeyCredential(p.at["queue"], key, options)
 }
 
 // The account that every storage emulator has. The key is public.
@@ -96,19 +96,26 @@ const (
 	emulatorKey  = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 )
 
-func read(lookup func(string) (string, bool)) (place, error) {
+// emulatorPorts are those that storage emulators listen on.
+var emulatorPorts = map[string]string{"blob": "10000", "queue": "10001", "table": "10002"}
+
+// read reads the settings of a connection, for the services that are needed.
+func read(lookup func(string) (string, bool), connection string, services ...string) (place, error) {
+	w := wrongs{connection: connection}
 	if text, _ := lookup(connection); strings.TrimSpace(text) != "" {
-		return readString(text)
+		p := w.readString(text, services)
+		return p, w.join()
 	}
-	return readIdentity(func(name string) string {
+	p := w.readIdentity(func(name string) string {
 		value, _ := lookup(connection + "__" + name)
 		return strings.TrimSpace(value)
-	})
+	}, services)
+	return p, w.join()
 }
 
 // readString reads a connection string. Nothing of it is ever quoted but the names and addresses in it.
-func readString(text string) (p place, err error) {
-	var w wrongs
+func (w *wrongs) readString(text string, services []string) place {
+	p := place{at: map[string]string{}}
 	fields := map[string]string{}
 	for part := range strings.SplitSeq(text, ";") {
 		name, value, ok := strings.Cut(strings.TrimSpace(part), "=")
@@ -120,12 +127,13 @@ func readString(text string) (p place, err error) {
 	}
 	if strings.EqualFold(fields["usedevelopmentstorage"], "true") {
 		if fields["developmentstorageproxyuri"] != "" {
-			w.add("", "DevelopmentStorageProxyUri is not supported: give AccountName, AccountKey, TableEndpoint and QueueEndpoint")
+			w.add("", "DevelopmentStorageProxyUri is not supported: give AccountName, AccountKey and the services' endpoints, such as TableEndpoint")
 		}
-		return place{
-			tables: "http://127.0.0.1:10002/" + emulatorName, queues: "http://127.0.0.1:10001/" + emulatorName,
-			name: emulatorName, key: emulatorKey,
-		}, w.join()
+		p.name, p.key = emulatorName, emulatorKey
+		for _, service := range services {
+			p.at[service] = "http://127.0.0.1:" + emulatorPorts[service] + "/" + emulatorName
+		}
+		return p
 	}
 	p.name, p.key = fields["accountname"], fields["accountkey"]
 	p.signature = strings.TrimPrefix(fields["sharedaccesssignature"], "?")
@@ -137,16 +145,17 @@ func readString(text string) (p place, err error) {
 	case p.key != "" && p.name == "":
 		w.add("", "the connection string has an AccountKey and no AccountName")
 	}
-	p.tables = w.endpoint(fields, "table")
-	p.queues = w.endpoint(fields, "queue")
-	return p, w.join()
+	for _, service := range services {
+		p.at[service] = w.endpoint(fields, service)
+	}
+	return p
 }
 
 // endpoint is a service's address, written out in a connection string or made of the account's name.
 func (w *wrongs) endpoint(fields map[string]string, service string) string {
 	title := strings.ToUpper(service[:1]) + service[1:] + "Endpoint"
 	if at := fields[service+"endpoint"]; at != "" {
-		return w.address("", title, at)
+		return w.address("", title, service, at)
 	}
 	name, scheme, suffix := fields["accountname"], fields["defaultendpointsprotocol"], fields["endpointsuffix"]
 	if name == "" {
@@ -159,39 +168,37 @@ func (w *wrongs) endpoint(fields map[string]string, service string) string {
 	if suffix == "" {
 		suffix = "core.windows.net"
 	}
-	return w.address("", title, scheme+"://"+name+"."+service+"."+suffix)
+	return w.address("", title, service, scheme+"://"+name+"."+service+"."+suffix)
 }
 
 var accountName = regexp.MustCompile(`^[a-z0-9]{3,24}$`)
 
 // readIdentity reads the settings of a connection without a secret.
-func readIdentity(setting func(string) string) (p place, err error) {
-	var w wrongs
-	name := setting("accountName")
-	tables, queues := setting("tableServiceUri"), setting("queueServiceUri")
+func (w *wrongs) readIdentity(setting func(string) string, services []string) place {
+	p := place{at: map[string]string{}, name: setting("accountName")}
 	switch {
-	case name == "" && tables == "" && queues == "" && setting("blobServiceUri") == "":
-		return p, fmt.Errorf("no storage account is set: give %s a connection string, or %[1]s__accountName "+
-			"the name of an account that this app's identity may use", connection)
-	case name != "" && !accountName.MatchString(name):
-		w.add("__accountName", fmt.Sprintf("%q is not the name of a storage account (3 to 24 of a-z and 0-9)", name))
+	case p.name == "" && setting("tableServiceUri") == "" && setting("queueServiceUri") == "" && setting("blobServiceUri") == "":
+		w.all = append(w.all, fmt.Errorf("no storage account is set: give %s a connection string, or %[1]s__accountName "+
+			"the name of an account that this app's identity may use", w.connection))
+		return p
+	case p.name != "" && !accountName.MatchString(p.name):
+		w.add("__accountName", fmt.Sprintf("%q is not the name of a storage account (3 to 24 of a-z and 0-9)", p.name))
 	}
-	place := func(uri, service string) string {
-		field := "__" + service + "ServiceUri"
-		switch {
-		case uri == "" && name == "":
-			w.add(field, "is not set, and there is no __accountName either")
-			return ""
+	for _, service := range services {
+		field := service + "ServiceUri"
+		switch uri := setting(field); {
+		case uri == "" && p.name == "":
+			w.add("__"+field, "is not set, and there is no __accountName either")
 		case uri == "":
-			return "https://" + name + "." + service + ".core.windows.net"
+			p.at[service] = "https://" + p.name + "." + service + ".core.windows.net"
 		case !strings.HasPrefix(uri, "https://"):
-			w.add(field, "has to begin with https://, or the identity's token could be read on its way")
+			w.add("__"+field, "has to begin with https://, or the identity's token could be read on its way")
+		default:
+			p.at[service] = w.address("__"+field, "", service, uri)
 		}
-		return w.address(field, "", uri)
 	}
-	p.tables, p.queues = place(tables, "table"), place(queues, "queue")
 	p.identity = w.identity(setting)
-	return p, w.join()
+	return p
 }
 
 func (w *wrongs) identity(setting func(string) string) azcore.TokenCredential {
@@ -225,21 +232,24 @@ func (w *wrongs) identity(setting func(string) string) azcore.TokenCredential {
 	return credential
 }
 
-// wrongs collects what is wrong with the settings.
-type wrongs []error
-
-func (w *wrongs) add(setting, problem string) {
-	*w = append(*w, fmt.Errorf("%s%s: %s", connection, setting, problem))
+// wrongs collects what is wrong with the settings of a connection.
+type wrongs struct {
+	connection string
+	all        []error
 }
 
-func (w *wrongs) join() error { return errors.Join(*w...) }
+func (w *wrongs) add(setting, problem string) {
+	w.all = append(w.all, fmt.Errorf("%s%s: %s", w.connection, setting, problem))
+}
+
+func (w *wrongs) join() error { return errors.Join(w.all...) }
 
 // address checks a service's URL and cuts the slash at its end. A query would be a signature: it is refused unseen.
-func (w *wrongs) address(setting, name, at string) string {
+func (w *wrongs) address(setting, name, service, at string) string {
 	u, err := url.Parse(at)
 	switch {
 	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.User != nil:
-		w.add(setting, strings.TrimSpace(name+" is not an address such as https://account.table.core.windows.net"))
+		w.add(setting, strings.TrimSpace(name+" is not an address such as https://account."+service+".core.windows.net"))
 	case u.RawQuery != "" || u.Fragment != "":
 		w.add(setting, strings.TrimSpace(name+" has a ? or # in it: a signature belongs in SharedAccessSignature"))
 	}

@@ -14,7 +14,8 @@ type Datastore struct {
 	Name      string
 	Account   string // of Azure Storage; "" for a folder of this machine
 	Container string
-	Events    bool // whoever owns it sends every change: it is not polled
+	Events    bool          // whoever owns it sends every change: it is not polled
+	Every     time.Duration // how often it is polled; 0 is each trigger's polling_interval
 	Source    Source
 }
 

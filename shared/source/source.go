@@ -34,6 +34,9 @@ type File struct {
 
 	// Tree: the datastore has real folders (ADLS Gen2), so a file is created empty before it gets its content.
 	Tree bool
+
+	// Unsettled: the file may be being written still. A listing says so where it can tell; what it will be is not known.
+	Unsettled bool
 }
 
 // Page is a part of a listing.
