@@ -1,6 +1,6 @@
-// Command azureml is an Azure Machine Learning workspace to try Carillon with: the v1 service of azuremltest, with one
-// published pipeline whose runs take some seconds, and the token endpoint of a managed identity. What it does not prove
-// stands in azuremltest.
+// Command azureml is an Azure Machine Learning workspace to try Carillon with: the services of azuremltest with one
+// published pipeline, one batch endpoint and one component, whose runs take some seconds, and the token endpoint of a
+// managed identity. What it does not prove stands in azuremltest.
 package main
 
 import (
@@ -24,14 +24,12 @@ func main() {
 	}
 	workspace := azuremltest.New()
 	workspace.Complain = func(complaint string) { log.Print("refused: ", complaint) }
-	const id = "aaaaaaaa-0000-4000-8000-000000000001"
-	workspace.Put(azuremltest.Pipeline{ID: id, Name: "train"})
+	fill(workspace)
 	go live(workspace, *took)
 	mux := http.NewServeMux()
 	mux.Handle("/identity", azuremltest.Identity())
 	mux.Handle("/", workspace)
 	url := "http://" + listener.Addr().String()
-	fmt.Printf("# the published pipeline: {kind: published, id: %s}\n", id)
 	for _, setting := range [][2]string{
 		{"CARILLON_AZUREML_SUBSCRIPTION", workspace.Subscription}, {"CARILLON_AZUREML_RESOURCE_GROUP", workspace.ResourceGroup},
 		{"CARILLON_AZUREML_WORKSPACE", workspace.Workspace}, {"CARILLON_AZUREML_BASE_URL", url},
@@ -42,17 +40,41 @@ func main() {
 	log.Fatal(http.Serve(listener, mux))
 }
 
-// live moves runs on: queued for a second, then running, then completed.
+// fill puts up what can be run, and prints what schedules write for it.
+func fill(workspace *azuremltest.Service) {
+	const id = "aaaaaaaa-0000-4000-8000-000000000001"
+	workspace.Put(azuremltest.Pipeline{ID: id, Name: "train"})
+	workspace.PutComponent(azuremltest.Component{
+		Name: "train", Version: "1", DisplayName: "Train", Description: "Trains a model on a folder of data",
+		Inputs: map[string]azuremltest.ComponentInput{
+			"data": {Type: "uri_folder", Optional: true}, "epochs": {Type: "integer", Default: "3"},
+		},
+		Outputs: map[string]string{"model": "uri_folder"},
+	})
+	workspace.PutBatchEndpoint(azuremltest.BatchEndpoint{
+		Name: "nightly", Description: "Trains each night", Default: "blue",
+		Deployments: []azuremltest.Deployment{{Name: "blue", Component: "train:1"}},
+	})
+	fmt.Printf("# a published pipeline (v1):                   {kind: published, id: %s}\n", id)
+	fmt.Println("# a batch endpoint, inputs data and epochs:    {kind: batch_endpoint, id: nightly}")
+	fmt.Println("# a component, the same, as a pipeline job:    {kind: pipeline_job, id: \"component:train:1\"}")
+}
+
+// live moves runs on: queued for a second, then running, then completed or canceled.
 func live(workspace *azuremltest.Service, took time.Duration) {
 	began := map[string]time.Time{}
 	for range time.Tick(time.Second) {
 		for _, run := range workspace.Runs() {
 			switch begun, known := began[run.ID]; {
 			case azuremltest.Ended(run.Status):
+			case run.Status == "CancelRequested":
+				workspace.Move(run.ID, "Canceled", "")
 			case !known:
 				began[run.ID] = time.Now()
 				workspace.Move(run.ID, "Running", "")
 			case time.Since(begun) > took:
+				end := time.Now()
+				workspace.Tell(run.ID, azuremltest.Step{Name: "train", Status: "Completed", Started: begun, Ended: end})
 				workspace.Move(run.ID, "Completed", "")
 			}
 		}

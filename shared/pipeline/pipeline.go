@@ -52,6 +52,10 @@ type Submission struct {
 	Schedule   string    // its name, for display
 	Occurrence string    // its id; travels with the run as a tag
 
+	// Tags are those of whoever asked for the run. A target that knows tags gives them to the run, beside its own, which
+	// are not replaced; others leave them out.
+	Tags map[string]string
+
 	// Again: an earlier try may have made the run. A target that does not honour names looks for it first.
 	Again bool
 

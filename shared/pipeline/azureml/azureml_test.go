@@ -46,6 +46,7 @@ func newFarOn(t testing.TB, server *azuremltest.Server) far {
 		azuremltest.Endpoint{ID: failsEP, Name: "train", Pipeline: fails},
 		azuremltest.Endpoint{ID: waitsEP, Name: "train", Pipeline: waits},
 	)
+	f.putV2()
 	w, err := azureml.Open(f.config())
 	if err != nil {
 		t.Fatal(err)
@@ -82,9 +83,9 @@ func (f far) advance() {
 			f.Move(r.ID, "Canceled", "")
 		case r.Status == "NotStarted":
 			f.Move(r.ID, "Running", "")
-		case r.Pipeline == succeeds:
+		case r.Pipeline == succeeds, r.Pipeline == "train:1":
 			f.Move(r.ID, "Completed", "")
-		case r.Pipeline == fails:
+		case r.Pipeline == fails, r.Pipeline == "fail:1":
 			f.Move(r.ID, "Failed", "no disk")
 		}
 	}
@@ -108,18 +109,27 @@ func (c *claiming) Submit(ctx context.Context, s pipeline.Submission) (string, e
 	return id, err
 }
 
-// v1 honours no names, so the suite holds it to the contract as the submit function uses it.
+// v1 and batch endpoints honour no names, so the suite holds them to the contract as the submit function uses them.
 func TestConforms(t *testing.T) {
-	for kind, ids := range map[string][3]string{
-		azureml.Published:        {succeeds, fails, waits},
-		azureml.PipelineEndpoint: {succeedsEP, failsEP, waitsEP},
+	for _, c := range []struct {
+		kind string
+		ids  [3]string
+	}{
+		{azureml.Published, [3]string{succeeds, fails, waits}},
+		{azureml.PipelineEndpoint, [3]string{succeedsEP, failsEP, waitsEP}},
+		{azureml.BatchEndpoint, [3]string{"train", "fail", "wait"}},
+		{azureml.BatchEndpoint, [3]string{"train/blue", "fail/blue", "wait/blue"}},
+		{azureml.PipelineJob, [3]string{"component:train:1", "component:fail:1", "component:wait:1"}},
 	} {
-		t.Run(kind, func(t *testing.T) {
+		t.Run(c.kind+" "+c.ids[0], func(t *testing.T) {
 			pipelinetest.Run(t, func(t *testing.T) pipelinetest.Env {
 				f := newFar(t)
+				target := f.targets[c.kind]
+				if c.kind != azureml.PipelineJob {
+					target = &claiming{Target: target, tried: map[string]bool{}}
+				}
 				return pipelinetest.Env{
-					Target: &claiming{Target: f.targets[kind], tried: map[string]bool{}}, Kind: kind,
-					Succeeds: ids[0], Fails: ids[1], Waits: ids[2],
+					Target: target, Kind: c.kind, Succeeds: c.ids[0], Fails: c.ids[1], Waits: c.ids[2],
 					Made:    func(name string) int { return f.Submissions("occurrence-of-" + name) },
 					Advance: f.advance,
 				}
@@ -153,6 +163,25 @@ func TestSubmissionOnTheWire(t *testing.T) {
 	}
 	if found, err := f.targets[azureml.PipelineEndpoint].Submit(t.Context(), again(s)); err != nil || found != id {
 		t.Errorf("again: %s, %v, want %s", found, err, id)
+	}
+}
+
+// What has changed is given as a DataPath, and then not as a parameter too.
+func TestADataPathOnTheWire(t *testing.T) {
+	f := newFar(t)
+	f.Put(azuremltest.Pipeline{ID: succeeds, Parameters: map[string]string{"who": "world", "data": ""}})
+	s := submission("a")
+	s.Parameters = map[string]string{"who": "you", "data": "of old"}
+	s.DataPath = &pipeline.DataPath{Parameter: "data", Datastore: "inbox", Path: "in coming/a%20b#.csv"}
+	if _, err := f.targets[azureml.Published].Submit(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	r := f.Runs()[0]
+	if want := (azuremltest.DataPath{DataStoreName: "inbox", RelativePath: "in coming/a%20b#.csv"}); r.DataPaths["data"] != want || len(r.DataPaths) != 1 {
+		t.Errorf("it was given %+v", r.DataPaths)
+	}
+	if len(r.Parameters) != 1 || r.Parameters["who"] != "you" || s.Parameters["data"] != "of old" {
+		t.Errorf("parameters %v; the caller's are %v", r.Parameters, s.Parameters)
 	}
 }
 
@@ -217,6 +246,18 @@ func TestOpenSaysAllThatIsWrong(t *testing.T) {
 		good.BaseURL = base
 		if _, err := azureml.Open(good); err == nil || !strings.Contains(err.Error(), "base URL:") {
 			t.Errorf("base URL %q: %v", base, err)
+		}
+	}
+	for name, change := range map[string]func(*azureml.Config){
+		"ARM URL":       func(c *azureml.Config) { c.ARMURL = "http://arm.example" },
+		"inference URL": func(c *azureml.Config) { c.InferenceURL = "https://h/jobs" },
+		"compute":       func(c *azureml.Config) { c.Compute = "../cluster" },
+	} {
+		wrong := good
+		wrong.BaseURL = ""
+		change(&wrong)
+		if _, err := azureml.Open(wrong); err == nil || !strings.Contains(err.Error(), name+":") {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 	for _, base := range []string{"https://h", "https://h:444/", "http://127.0.0.1:80", "http://localhost:80", "http://[::1]:80"} {

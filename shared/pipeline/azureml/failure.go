@@ -52,7 +52,8 @@ func (f *failure) Error() string {
 	}
 	if f.status == http.StatusUnauthorized || f.status == http.StatusForbidden {
 		text += "; does Carillon's identity have its role in the workspace? It needs AzureML Data Scientist, or one with " +
-			"workspaces/endpoints/pipelines/* and experiments/runs/submit/action; a new one takes minutes to be known"
+			"workspaces/endpoints/pipelines/* and experiments/runs/submit/action (v1), workspaces/jobs/*, components/* and " +
+			"batchEndpoints/* (v2); a new one takes minutes to be known"
 	}
 	return text
 }
@@ -167,5 +168,5 @@ func notSubmitted(s pipeline.Submission, err error) error {
 }
 
 func whereToLook(s pipeline.Submission) string {
-	return fmt.Sprintf("look in the studio, in experiment %s, for a run with the tag %s = %s", s.Experiment, OccurrenceTag, s.Occurrence)
+	return fmt.Sprintf("look in the studio, in experiment %s, for a run with the tag or property %s = %s", s.Experiment, OccurrenceTag, s.Occurrence)
 }

@@ -114,7 +114,7 @@ var errNotAList = errors.New("it is not a list")
 
 // each shows every pipeline of the kind, those that are not active too.
 func (t *v1) each(ctx context.Context, visit func(entity)) error {
-	return t.w.v1.stream(ctx, http.MethodGet, t.w.pipelines(t.list+"?activeOnly=false"), nil, func(body io.Reader) error {
+	return t.w.v1.stream(ctx, http.MethodGet, t.w.pipelines(t.list+"?activeOnly=false"), nil, nil, func(body io.Reader) error {
 		in := json.NewDecoder(io.LimitReader(body, maxListing))
 		if open, err := in.Token(); err != nil {
 			return err

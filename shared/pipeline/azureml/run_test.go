@@ -220,6 +220,8 @@ func TestEachTargetListsItsKind(t *testing.T) {
 	f := newFar(t)
 	for kind, want := range map[string][]string{
 		azureml.Published: {succeeds, fails, waits}, azureml.PipelineEndpoint: {succeedsEP, failsEP, waitsEP},
+		azureml.BatchEndpoint: {"fail", "fail/blue", "train", "train/blue", "wait", "wait/blue"},
+		azureml.PipelineJob:   {"component:fail:1", "component:train:1", "component:wait:1"},
 	} {
 		got, err := f.targets[kind].List(t.Context(), "", 100)
 		var ids []string
@@ -230,7 +232,7 @@ func TestEachTargetListsItsKind(t *testing.T) {
 			t.Errorf("%s: %v, %v", kind, ids, err)
 		}
 	}
-	if kinds := pipeline.Kinds(f.targets); !slices.Equal(kinds, []string{"pipeline_endpoint", "published"}) {
+	if kinds := pipeline.Kinds(f.targets); !slices.Equal(kinds, []string{"batch_endpoint", "pipeline_endpoint", "pipeline_job", "published"}) {
 		t.Errorf("kinds: %v", kinds)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -27,26 +28,29 @@ const (
 	maxListing = 256 << 20 // bytes of a list, which is never held whole
 )
 
-// service is one host, and the tokens that it takes. It sends each request once (of a GET the transport may send
-// another, on a fresh connection): whoever calls a Target retries.
+// service is one host, or some of one sort, and the tokens that they take. It sends each request once (of a GET the
+// transport may send another, on a fresh connection): whoever calls a Target retries.
 type service struct {
-	base     string // scheme and host
+	base     string // scheme and host; "" where they differ from request to request
 	pipeline runtime.Pipeline
 }
 
-func newService(base *url.URL, scope string, credential azcore.TokenCredential, transport http.RoundTripper) service {
-	if transport == nil {
-		transport = newTransport()
-	}
+func oneHost(base *url.URL, scope string, c Config) service {
+	s := newService(func(u *url.URL) bool { return u.Scheme == base.Scheme && u.Host == base.Host }, scope, base.Scheme == "http", c)
+	s.base = base.Scheme + "://" + base.Host
+	return s
+}
+
+// newService sends requests to the addresses that allows lets through. On plain http, too, tokens are sent only there.
+func newService(allows func(*url.URL) bool, scope string, plain bool, c Config) service {
 	client := &http.Client{
-		Transport:     fence{base.Scheme, base.Host, transport},
+		Transport:     fence{allows, c.Transport},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	bearer := runtime.NewBearerTokenPolicy(tokens{credential}, []string{scope}, &policy.BearerTokenOptions{
-		InsecureAllowCredentialWithHTTP: loopback(base.Hostname()),
+	bearer := runtime.NewBearerTokenPolicy(tokens{c.Credential}, []string{scope}, &policy.BearerTokenOptions{
+		InsecureAllowCredentialWithHTTP: plain,
 	})
 	return service{
-		base: base.Scheme + "://" + base.Host,
 		pipeline: runtime.NewPipeline("carillon", "v1", runtime.PipelineOptions{
 			PerRetry: []policy.Policy{bearer, policyFunc(watch)},
 		}, &policy.ClientOptions{
@@ -69,14 +73,14 @@ func newTransport() http.RoundTripper {
 	}
 }
 
-// fence lets requests to one host through.
+// fence lets requests to the workspace's own addresses through.
 type fence struct {
-	scheme, host string
-	next         http.RoundTripper
+	allows func(*url.URL) bool
+	next   http.RoundTripper
 }
 
 func (f fence) RoundTrip(r *http.Request) (*http.Response, error) {
-	if r.URL.Scheme != f.scheme || r.URL.Host != f.host {
+	if !f.allows(r.URL) {
 		return nil, fmt.Errorf("%s is not a host of the workspace, and is not called", r.URL.Host)
 	}
 	return f.next.RoundTrip(r)
@@ -136,16 +140,20 @@ func watch(r *policy.Request) (*http.Response, error) {
 // do sends one request, with in as its JSON body unless it is nil, and reads the answer into out unless that is
 // nil. A failed one is a *failure.
 func (s service) do(ctx context.Context, method, path string, in, out any) error {
-	return s.stream(ctx, method, path, in, func(body io.Reader) error {
+	return s.stream(ctx, method, path, nil, in, into(out))
+}
+
+func into(out any) func(io.Reader) error {
+	return func(body io.Reader) error {
 		if out == nil {
 			return nil
 		}
 		return json.NewDecoder(io.LimitReader(body, maxAnswer)).Decode(out)
-	})
+	}
 }
 
-// stream is do with a function that reads the answer.
-func (s service) stream(ctx context.Context, method, path string, in any, read func(io.Reader) error) error {
+// stream is do with headers and a function that reads the answer.
+func (s service) stream(ctx context.Context, method, path string, header http.Header, in any, read func(io.Reader) error) error {
 	if err := ctx.Err(); err != nil {
 		return &failure{err: err}
 	}
@@ -160,6 +168,7 @@ func (s service) stream(ctx context.Context, method, path string, in any, read f
 	if err != nil {
 		return &failure{err: err}
 	}
+	maps.Copy(r.Raw().Header, header)
 	r.Raw().Header.Set("Accept", "application/json")
 	runtime.SkipBodyDownload(r)
 	resp, err := s.pipeline.Do(r)

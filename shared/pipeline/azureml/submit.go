@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -35,8 +36,12 @@ type request struct {
 	Tags                     map[string]string
 	RunSource                string
 	ParameterAssignments     map[string]string
+	DataPathAssignments      map[string]dataPath `json:",omitempty"`
 	ContinueRunOnStepFailure bool
 }
+
+// dataPath is a DataPath parameter's value. The path goes from the datastore's root.
+type dataPath struct{ DataStoreName, RelativePath string }
 
 // Submit starts a run or, for a submission that is made Again, finds the one that an earlier try has made.
 func (t *v1) Submit(ctx context.Context, s pipeline.Submission) (string, error) {
@@ -64,14 +69,38 @@ func newRequest(s pipeline.Submission) request {
 	r := request{
 		ExperimentName: s.Experiment,
 		Description:    fmt.Sprintf("Started by Carillon for schedule %s", s.Schedule),
-		Tags:           map[string]string{OccurrenceTag: s.Occurrence, "carillon_schedule": s.Schedule},
-		RunSource:      "SDK", ParameterAssignments: s.Parameters,
+		Tags:           tags(s),
+		RunSource:      "SDK", ParameterAssignments: maps.Clone(s.Parameters),
 		ContinueRunOnStepFailure: s.ContinueOnStepFailure,
 	}
 	if r.ParameterAssignments == nil {
 		r.ParameterAssignments = map[string]string{}
 	}
+	if d := s.DataPath; d != nil {
+		delete(r.ParameterAssignments, d.Parameter)
+		r.DataPathAssignments = map[string]dataPath{d.Parameter: {d.Datastore, d.Path}}
+	}
 	return r
+}
+
+// tags are what a run bears: those that were given, and over them the marks. Services refuse empty ones.
+func tags(s pipeline.Submission) map[string]string {
+	all := marks(s)
+	for name, value := range s.Tags {
+		if _, ours := all[name]; !ours && name != "" && value != "" {
+			all[name] = value
+		}
+	}
+	return all
+}
+
+// marks are what Carillon knows a run by.
+func marks(s pipeline.Submission) map[string]string {
+	marks := map[string]string{OccurrenceTag: s.Occurrence}
+	if s.Schedule != "" {
+		marks[scheduleTag] = s.Schedule
+	}
+	return marks
 }
 
 // tagValue is what can stand in a query as it is.
@@ -79,9 +108,15 @@ var tagValue = regexp.MustCompile(`^[A-Za-z0-9_-]{1,200}$`)
 
 // admissible refuses what could not be sent, or not be found again.
 func (t *v1) admissible(s pipeline.Submission) error {
-	switch {
-	case s.Pipeline.Kind != t.kind || !id.MatchString(s.Pipeline.ID):
+	if s.Pipeline.Kind != t.kind || !id.MatchString(s.Pipeline.ID) {
 		return pipeline.Refusef("pipeline %s: %w", s.Pipeline, pipeline.ErrNotFound)
+	}
+	return findable(s)
+}
+
+// findable refuses what could not be found again.
+func findable(s pipeline.Submission) error {
+	switch {
 	case strings.Trim(s.Experiment, ".") == "":
 		return pipeline.Refusef("%q cannot name an experiment", s.Experiment)
 	case !tagValue.MatchString(s.Occurrence):

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -303,10 +304,16 @@ func TestSecretsAreNotLogged(t *testing.T) {
 }
 
 func BenchmarkSubmit(b *testing.B) {
-	f := newFarOn(b, azuremltest.StartHTTP2(b))
-	for b.Loop() {
-		if _, err := f.targets[azureml.Published].Submit(b.Context(), submission("a")); err != nil {
-			b.Fatal(err)
-		}
+	for kind, id := range map[string]string{
+		azureml.Published: succeeds, azureml.BatchEndpoint: "train", azureml.PipelineJob: "component:train:1",
+	} {
+		b.Run(kind, func(b *testing.B) {
+			f := newFarOn(b, azuremltest.StartHTTP2(b))
+			for i := 0; b.Loop(); i++ {
+				if _, err := f.targets[kind].Submit(b.Context(), of(kind, id, fmt.Sprint("a", i))); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

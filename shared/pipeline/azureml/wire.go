@@ -99,15 +99,29 @@ func (w *words) UnmarshalJSON(data []byte) error {
 	}
 	*w = words{}
 	for name, value := range values {
-		switch v := value.(type) {
-		case string:
-			(*w)[name] = v
-		case nil:
-			(*w)[name] = ""
-		default:
-			text, _ := json.Marshal(v)
-			(*w)[name] = string(text)
-		}
+		(*w)[name] = textOf(value)
+	}
+	return nil
+}
+
+func textOf(value any) string {
+	switch v := value.(type) {
+	case string:
+		return v
+	case nil:
+		return ""
+	}
+	text, _ := json.Marshal(value)
+	return string(text)
+}
+
+// flag is a truth value, which the specifications of components write as a text: "True".
+type flag bool
+
+func (f *flag) UnmarshalJSON(data []byte) error {
+	var value any
+	if json.Unmarshal(data, &value) == nil {
+		*f = flag(strings.EqualFold(textOf(value), "true"))
 	}
 	return nil
 }

@@ -2,13 +2,16 @@ package azureml
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/cloud"
 
+	"carillon/shared/pipeline"
 	"carillon/shared/schedule"
 )
 
@@ -104,18 +107,147 @@ func (r refusing) RoundTrip(q *http.Request) (*http.Response, error) {
 }
 
 func TestFence(t *testing.T) {
-	f := fence{"https", "westeurope.api.azureml.ms", refusing{t}}
-	for _, url := range []string{
+	f := fence{func(u *url.URL) bool { return u.Scheme == "https" && u.Host == "westeurope.api.azureml.ms" }, refusing{t}}
+	for _, address := range []string{
 		"http://westeurope.api.azureml.ms/", "https://westeurope.api.azureml.ms.evil.example/", "https://evil.example/westeurope.api.azureml.ms",
 		"https://westeurope.api.azureml.ms:444/",
 	} {
-		q, err := http.NewRequest("GET", url, nil)
+		q, err := http.NewRequest("GET", address, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if _, err := f.RoundTrip(q); err == nil || !strings.Contains(err.Error(), "is not called") {
-			t.Errorf("%s: %v", url, err)
+			t.Errorf("%s: %v", address, err)
 		}
+	}
+}
+
+func TestScoringAddresses(t *testing.T) {
+	cloud := scoring{suffix: "inference.ml.azure.com", region: "westeurope", audience: "https://ml.azure.com"}
+	anywhere := cloud
+	anywhere.region = ""
+	one := scoring{only: &url.URL{Scheme: "http", Host: "127.0.0.1:80"}, audience: "https://ml.azure.com"}
+	for _, c := range []struct {
+		scoring
+		address, want string
+	}{
+		{cloud, "https://ep.westeurope.inference.ml.azure.com/jobs", "https://ep.westeurope.inference.ml.azure.com/jobs"},
+		{cloud, "https://EP.westeurope.inference.ml.azure.com/jobs", "https://ep.westeurope.inference.ml.azure.com/jobs"},
+		{anywhere, "https://ep.westus2-main.inference.ml.azure.com/jobs", "https://ep.westus2-main.inference.ml.azure.com/jobs"},
+		{one, "http://127.0.0.1:80/inference/ep/jobs", "http://127.0.0.1:80/inference/ep/jobs"},
+		{cloud, "https://ep.eastus.inference.ml.azure.com/jobs", ""},
+		{cloud, "https://other.westeurope.inference.ml.azure.com/jobs", ""},
+		{cloud, "http://ep.westeurope.inference.ml.azure.com/jobs", ""},
+		{cloud, "https://ep.westeurope.inference.ml.azure.com:444/jobs", ""},
+		{cloud, "https://u@ep.westeurope.inference.ml.azure.com/jobs", ""},
+		{cloud, "https://ep.westeurope.inference.ml.azure.com/jobs?x=1", ""},
+		{cloud, "https://ep.westeurope.inference.ml.azure.com.evil.example/jobs", ""},
+		{cloud, "https://ep.westeurope.evil.example/inference.ml.azure.com", ""},
+		{cloud, "https://inference.ml.azure.com/jobs", ""},
+		{cloud, "https://ep.a.b.inference.ml.azure.com/jobs", ""},
+		{anywhere, "https://ep..inference.ml.azure.com/jobs", ""},
+		{cloud, "", ""},
+		{cloud, ":", ""},
+		{one, "http://127.0.0.1:81/jobs", ""},
+		{one, "https://127.0.0.1:80/jobs", ""},
+		{one, "https://ep.westeurope.inference.ml.azure.com/jobs", ""},
+		{scoring{}, "https://ep.westeurope.inference.ml.azure.com/jobs", ""},
+		{scoring{audience: "https://ml.azure.com"}, "https://ep.westeurope./jobs", ""},
+	} {
+		got, err := c.scoring.address("ep", c.address)
+		if got != c.want || (err == nil) != (c.want != "") {
+			t.Errorf("%s: got %q, %v, want %q", c.address, got, err, c.want)
+		}
+	}
+}
+
+func TestTypedValues(t *testing.T) {
+	for _, c := range []struct {
+		declared, text string
+		want           value
+	}{
+		{"string", "uri_file:x", value{"literal", "uri_file:x"}},
+		{"Number", "7", value{"literal", "7"}},
+		{"boolean", "", value{"literal", ""}},
+		{"uri_file", "azureml:a:1", value{"uri_file", "azureml:a:1"}},
+		{"uri_folder", "uri_file:https://h/x", value{"uri_file", "https://h/x"}},
+		{"mltable", "azureml://datastores/d/paths/t/", value{"mltable", "azureml://datastores/d/paths/t/"}},
+		{"custom_model", "azureml:m:1", value{"custom_model", "azureml:m:1"}},
+		{"", "azureml://datastores/d/paths/a b%", value{"uri_file", "azureml://datastores/d/paths/a b%"}},
+		{"", "azureml://datastores/d/paths/", value{"uri_folder", "azureml://datastores/d/paths/"}},
+		{"", "https://bells.blob.core.windows.net/in/a.csv", value{"uri_file", "https://bells.blob.core.windows.net/in/a.csv"}},
+		{"", "https://bells.dfs.core.windows.net/in/", value{"uri_folder", "https://bells.dfs.core.windows.net/in/"}},
+		{"", "https://example.com/", value{"literal", "https://example.com/"}},
+		{"", "http://bells.blob.core.windows.net/in/", value{"literal", "http://bells.blob.core.windows.net/in/"}},
+		{"", "azureml:a:1", value{"literal", "azureml:a:1"}},
+		{"", "mltable:azureml:t:1", value{"mltable", "azureml:t:1"}},
+		{"", "custom_model:azureml:m:1", value{"literal", "custom_model:azureml:m:1"}},
+		{"", "uri_file", value{"literal", "uri_file"}},
+		{"path", "https://h", value{"literal", "https://h"}},
+	} {
+		if got := typed(c.declared, c.text); got != c.want {
+			t.Errorf("%s, %s: got %v, want %v", c.declared, c.text, got, c.want)
+		}
+	}
+}
+
+func TestLocatedValues(t *testing.T) {
+	folder := pipeline.DataPath{Parameter: "p", Datastore: "d", Path: "in", Folder: true}
+	file := pipeline.DataPath{Parameter: "p", Datastore: "d", Path: "in/a"}
+	root := pipeline.DataPath{Parameter: "p", Datastore: "d", Folder: true}
+	for _, c := range []struct {
+		declared string
+		path     pipeline.DataPath
+		want     value
+	}{
+		{"", folder, value{"uri_folder", "azureml://datastores/d/paths/in"}},
+		{"", root, value{"uri_folder", "azureml://datastores/d/paths/"}},
+		{"uri_folder", file, value{"uri_file", "azureml://datastores/d/paths/in/a"}},
+		{"MLTable", folder, value{"mltable", "azureml://datastores/d/paths/in"}},
+	} {
+		if got, err := located(c.declared, c.path); err != nil || got != c.want {
+			t.Errorf("%s, %v: got %v, %v, want %v", c.declared, c.path, got, err, c.want)
+		}
+	}
+	if _, err := located("integer", file); err == nil || !strings.Contains(err.Error(), "{{ .Change.Path }}") {
+		t.Errorf("a number: %v", err)
+	}
+}
+
+func TestFlags(t *testing.T) {
+	for wire, want := range map[string]flag{`true`: true, `"True"`: true, `"true"`: true, `false`: false, `"False"`: false, `null`: false, `""`: false, `7`: false} {
+		f := !want
+		if wire == `null` {
+			f = false // is left as it is
+		}
+		if err := json.Unmarshal([]byte(wire), &f); err != nil || f != want {
+			t.Errorf("%s: got %v, %v", wire, f, err)
+		}
+	}
+}
+
+func TestRemembered(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	minute, ever := &remembered[int]{keep: time.Minute}, &remembered[int]{}
+	if _, ok := minute.get("a", now); ok {
+		t.Error("nothing is remembered yet")
+	}
+	minute.put("a", 7, now)
+	ever.put("a", 7, now)
+	for _, c := range []struct {
+		r     *remembered[int]
+		after time.Duration
+		want  bool
+	}{{minute, 59 * time.Second, true}, {minute, time.Minute, false}, {ever, 1000 * time.Hour, true}} {
+		if got, ok := c.r.get("a", now.Add(c.after)); ok != c.want || ok && got != 7 {
+			t.Errorf("after %v: %d, %t", c.after, got, ok)
+		}
+	}
+	for i := range 3 * mostRemembered {
+		ever.put(fmt.Sprint(i), i, now)
+	}
+	if n := len(ever.values); n > mostRemembered {
+		t.Errorf("%d values are kept", n)
 	}
 }
 

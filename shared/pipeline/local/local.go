@@ -30,6 +30,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -54,6 +55,7 @@ const (
 type Config struct {
 	Pipelines   string        // the folder of <id>.yaml files; relative folders and commands of steps are below it
 	Runs        string        // the folder that keeps requests, output and ends; one process at a time opens it
+	Datastores  string        // the folder with a folder for each datastore; "" where there are none
 	AtOnce      int           // how many runs are started at once; the others are Queued
 	OutputLimit int64         // bytes of output that are kept of one step
 	Grace       time.Duration // from asking processes to end (SIGTERM) to ending them (SIGKILL)
@@ -140,7 +142,26 @@ func (c *Config) complete() (err error) {
 	if c.Pipelines, err = filepath.Abs(c.Pipelines); err == nil {
 		c.Runs, err = filepath.Abs(c.Runs)
 	}
+	if err == nil && c.Datastores != "" {
+		c.Datastores, err = filepath.Abs(c.Datastores)
+	}
 	return err
+}
+
+// withData is a submission whose data path stands among its parameters, as the path of a file or folder here.
+func (c Config) withData(s pipeline.Submission) (pipeline.Submission, error) {
+	if s.DataPath == nil {
+		return s, nil
+	}
+	if c.Datastores == "" {
+		return s, pipeline.Refusef("pipeline %s: no datastore is a folder here, so its path cannot be given to it", s.Pipeline)
+	}
+	parameters := map[string]string{
+		s.DataPath.Parameter: filepath.Join(c.Datastores, s.DataPath.Datastore, filepath.FromSlash(s.DataPath.Path)),
+	}
+	maps.Copy(parameters, s.Parameters)
+	s.Parameters = parameters
+	return s, nil
 }
 
 // Submit makes a run durable and puts it last in the queue. Its steps are those that the file has now, with the
@@ -151,6 +172,10 @@ func (t *Target) Submit(ctx context.Context, s pipeline.Submission) (string, err
 	}
 	if !namePattern.MatchString(s.Name) {
 		return "", pipeline.Refusef("%q cannot name a run: it takes 1 to 64 letters, digits, _ or -", s.Name)
+	}
+	s, err := t.config.withData(s)
+	if err != nil {
+		return "", err
 	}
 	known, err := t.reserve(ctx, s.Name)
 	if err != nil {

@@ -1,12 +1,14 @@
-// Package azuremltest is the v1 service of an Azure Machine Learning workspace in memory, that takes nothing but what
-// the real one is known to take, counts what it was asked for, and fails on demand.
+// Package azuremltest is the services of an Azure Machine Learning workspace in memory (v1, the run history, the resource
+// manager, batch endpoints), that take nothing but what the real ones are known to take, count what they were asked
+// for, and fail on demand.
 //
-// It was written from the facts that Carillon collected, not by comparing it with a workspace. So it does not prove:
-// that the real service spells its routes and names the parts of its entities so; that it refuses unknown
-// parameters and disabled pipelines, or a cancellation that comes too late, and with these statuses; that it gives
-// tags back, or how soon its run history knows a run; which roles a caller needs; anything about its limits, its
-// speed, or its real tokens (signatures are not looked at). Each of those is a behaviour here only to be tested
-// against both ways, as far as Manners and Fault allow.
+// They were written from the facts that Carillon collected, not by comparing them with a workspace. So they do not prove:
+// that the real v1 service spells its routes and names the parts of its entities so; that services refuse unknown
+// parameters and disabled pipelines, or a cancellation that comes too late, and with these statuses; that they give
+// tags back, or how soon a list or the run history knows a run; that batch endpoints keep properties; that a job can
+// be sent as it was read; which roles a caller needs; anything about limits, speed, or real tokens (signatures are
+// not looked at). Each of those is a behaviour here only to be tested against both ways, as far as Manners and Fault
+// allow.
 package azuremltest
 
 import (
@@ -25,25 +27,33 @@ import (
 // OccurrenceTag is the tag by which submissions are counted.
 const OccurrenceTag = "carillon_occurrence"
 
-// Service is an http.Handler with the workspace's routes. Its runs move only when Move says so. Set the fields before
-// the first request. Safe for concurrent use.
+// Service is an http.Handler with the workspace's routes. Asked as a host of this machine it answers for all of its
+// services, and its batch endpoints are called at /inference/NAME/jobs; asked as one of the public cloud's hosts, for
+// that one. Its runs move only when Move says so. Set the fields before the first request. Safe for concurrent use.
 type Service struct {
-	Subscription  string
-	ResourceGroup string
-	Workspace     string
-	Audience      string // that tokens have to be for
-	Now           func() time.Time
+	Subscription      string
+	ResourceGroup     string
+	Workspace         string
+	Region            string
+	Audience          string // that tokens have to be for
+	InferenceAudience string // the same, of batch endpoints
+	PageSize          int    // of the resource manager's lists
+	Now               func() time.Time
 
 	// Complain hears of each request that the real service would not understand; such a request is refused too.
 	Complain func(complaint string)
 
-	mu        sync.Mutex
-	manners   Manners
-	pipelines map[string]Pipeline
-	endpoints map[string]Endpoint
-	runs      []*Run // in the order in which they were made
-	faults    map[Op][]Fault
-	asked     map[Op]int
+	mu         sync.Mutex
+	manners    Manners
+	pipelines  map[string]Pipeline
+	endpoints  map[string]Endpoint
+	components map[string]Component // by name:version
+	doors      map[string]BatchEndpoint
+	stores     map[string]Datastore
+	data       []DataAsset // in the order in which they were put
+	runs       []*Run      // in the order in which they were made
+	faults     map[Op][]Fault
+	asked      map[Op]int
 }
 
 // Manners are ways in which services of different age answer.
@@ -51,6 +61,9 @@ type Manners struct {
 	NumericEnums     bool // enumerations are numbers
 	ListsWithoutTags bool // runs in lists come without their tags
 	HistoryLags      bool // the run history knows no run yet
+	ListsLag         bool // the resource manager's list of jobs knows none yet
+	ListsAllJobs     bool // that list does not heed which property is asked for
+	TagsLost         bool // jobs of batch endpoints keep neither tags nor properties of the caller's
 }
 
 // Pipeline is a published one. With Parameters that are not nil it takes no others.
@@ -76,21 +89,38 @@ type Run struct {
 	Description           string
 	Tags                  map[string]string
 	Parameters            map[string]string
+	DataPaths             map[string]DataPath
 	ContinueOnStepFailure bool
+
+	Job Job // of v2
 
 	Status  string // in the words of the run history
 	Error   string
 	Created time.Time
 	Started time.Time
 	Ended   time.Time
+	Steps   []Step
+
+	occurrence string // by which it is counted, whatever tags it keeps
+}
+
+// DataPath is what a DataPath parameter was given.
+type DataPath struct{ DataStoreName, RelativePath string }
+
+// Step is the run of a step.
+type Step struct {
+	Name, Status, Error string
+	Started, Ended      time.Time
 }
 
 // New makes a workspace without pipelines that takes tokens of the public cloud.
 func New() *Service {
 	return &Service{
 		Subscription: "11111111-2222-3333-4444-555555555555", ResourceGroup: "bells", Workspace: "tower",
-		Audience: "https://management.azure.com", Now: time.Now, Complain: func(string) {},
-		pipelines: map[string]Pipeline{}, endpoints: map[string]Endpoint{}, faults: map[Op][]Fault{}, asked: map[Op]int{},
+		Region: "westeurope", Audience: "https://management.azure.com", InferenceAudience: "https://ml.azure.com", PageSize: 2,
+		Now: time.Now, Complain: func(string) {},
+		pipelines: map[string]Pipeline{}, endpoints: map[string]Endpoint{}, components: map[string]Component{},
+		doors: map[string]BatchEndpoint{}, stores: map[string]Datastore{}, faults: map[Op][]Fault{}, asked: map[Op]int{},
 	}
 }
 
@@ -152,15 +182,16 @@ func (s *Service) Runs() []Run {
 	for i, r := range s.runs {
 		runs[i] = *r
 		runs[i].Tags, runs[i].Parameters = maps.Clone(r.Tags), maps.Clone(r.Parameters)
+		runs[i].Job.Inputs, runs[i].Job.Properties = maps.Clone(r.Job.Inputs), maps.Clone(r.Job.Properties)
 	}
 	return runs
 }
 
-// Submissions counts the runs that bear an occurrence's tag.
+// Submissions counts the runs that were submitted with an occurrence's tag.
 func (s *Service) Submissions(occurrence string) int {
 	n := 0
 	for _, r := range s.Runs() {
-		if r.Tags[OccurrenceTag] == occurrence {
+		if r.occurrence == occurrence {
 			n++
 		}
 	}
@@ -195,6 +226,13 @@ func (s *Service) Move(runID, status, errText string) {
 	if Ended(status) {
 		r.Ended = s.Now().UTC()
 	}
+}
+
+// Tell gives a run steps.
+func (s *Service) Tell(runID string, steps ...Step) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.run(runID).Steps = steps
 }
 
 // Forget makes the workspace lose a run. Nothing knows it any more, and it is not counted.

@@ -52,7 +52,7 @@ func (c *Credential) GetToken(ctx context.Context, o policy.TokenRequestOptions)
 }
 
 // checkToken says what is wrong with a request's token, "" for nothing.
-func (s *Service) checkToken(r *http.Request) string {
+func (s *Service) checkToken(r *http.Request, audience string) string {
 	values := r.Header.Values("Authorization")
 	if len(values) != 1 {
 		return fmt.Sprintf("it has %d Authorization headers", len(values))
@@ -70,8 +70,8 @@ func (s *Service) checkToken(r *http.Request) string {
 	if err != nil || json.Unmarshal(data, &claims) != nil {
 		return "its token cannot be read"
 	}
-	if strings.TrimRight(claims.Aud, "/") != s.Audience {
-		return fmt.Sprintf("its token is for %q, not %q", claims.Aud, s.Audience)
+	if strings.TrimRight(claims.Aud, "/") != audience {
+		return fmt.Sprintf("its token is for %q, not %q", claims.Aud, audience)
 	}
 	if claims.Exp < s.Now().Unix() {
 		return "its token is over"

@@ -6,7 +6,7 @@ import (
 	"net/http"
 )
 
-// Op is an operation of the service.
+// Op is an operation of the services.
 type Op string
 
 const (
@@ -19,6 +19,23 @@ const (
 	ListPipelines Op = "list published pipelines"
 	GetPipeline   Op = "get a published pipeline"
 	ListEndpoints Op = "list pipeline endpoints"
+	ListSteps     Op = "list the steps of a run"
+
+	Invoke             Op = "call a batch endpoint"
+	PutJob             Op = "make a job"
+	GetJob             Op = "get a job"
+	CancelJob          Op = "cancel a job"
+	ListJobs           Op = "list jobs"
+	ListBatchEndpoints Op = "list batch endpoints"
+	GetBatchEndpoint   Op = "get a batch endpoint"
+	ListDeployments    Op = "list deployments"
+	GetDeployment      Op = "get a deployment"
+	ListComponents     Op = "list components"
+	ListVersions       Op = "list a component's versions"
+	GetVersion         Op = "get a component's version"
+	ListDatastores     Op = "list datastores"
+	GetData            Op = "get a data asset"
+	GetDataVersion     Op = "get a data asset's version"
 )
 
 // Fault is what happens to one request that is in order. The work is done first if AfterWork says so; then Hold, if

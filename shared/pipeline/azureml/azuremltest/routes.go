@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"mime"
+	"net"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -19,15 +20,17 @@ type route struct {
 	op     Op
 	method string
 	path   *regexp.Regexp
-	query  []string // all of them have to be there, and no others
+	query  []string // all of them have to be there, and no others but those that begin with "?", which may
 	fields []string // that the body may have; none for no body
 	work   func(s *Service, r call) reply
 }
 
 // call is a request that is in order.
 type call struct {
-	name       string // the group of the path, unescaped
-	activeOnly bool
+	name, part string // the groups of the path, unescaped
+	query      url.Values
+	header     http.Header
+	self       *url.URL // as it was asked for, with its host
 	body       []byte
 }
 
@@ -49,8 +52,33 @@ var routes = []route{
 	{GetPipeline, "GET", path("/pipelines/v1.0{}/Pipelines/([^/]+)"), nil, nil, (*Service).getPipeline},
 	{ListEndpoints, "GET", path("/pipelines/v1.0{}/PipelineEndpoints()"), []string{"activeOnly"}, nil, (*Service).listEndpoints},
 	{GetDetails, "GET", path("/history/v1.0{}/runs/([^/]+)/details"), nil, nil, (*Service).details},
+	{ListSteps, "GET", path("/history/v1.0{}/runs/([^/]+)/children"), nil, nil, (*Service).children},
 	{FindRuns, "POST", path("/history/v1.0{}/experiments/([^/]+)/runs:query"), nil, []string{"filter", "orderBy", "top", "continuationToken"}, (*Service).findRuns},
+
+	{Invoke, "POST", path("/inference/([^/]+)/jobs"), nil, []string{"properties"}, (*Service).invoke},
+	{PutJob, "PUT", path("{}/jobs/([^/]+)"), versioned, []string{"properties"}, (*Service).putJob},
+	{GetJob, "GET", path("{}/jobs/([^/]+)"), versioned, nil, (*Service).getJob},
+	{CancelJob, "POST", path("{}/jobs/([^/]+)/cancel"), versioned, nil, (*Service).cancelJob},
+	{ListJobs, "GET", path("{}/jobs()"), []string{"?$skip", "api-version", "?jobType", "?listViewType", "?properties", "?tag"}, nil, (*Service).listJobs},
+	{ListBatchEndpoints, "GET", path("{}/batchEndpoints()"), listed, nil, (*Service).listDoors},
+	{GetBatchEndpoint, "GET", path("{}/batchEndpoints/([^/]+)"), versioned, nil, (*Service).getDoor},
+	{ListDeployments, "GET", path("{}/batchEndpoints/([^/]+)/deployments"), listed, nil, (*Service).listDeployments},
+	{GetDeployment, "GET", path("{}/batchEndpoints/([^/]+)/deployments/([^/]+)"), versioned, nil, (*Service).getDeployment},
+	{ListComponents, "GET", path("{}/components()"), listed, nil, (*Service).listComponents},
+	{ListVersions, "GET", path("{}/components/([^/]+)/versions"), []string{"$orderBy", "?$skip", "$top", "api-version"}, nil, (*Service).listVersions},
+	{GetVersion, "GET", path("{}/components/([^/]+)/versions/([^/]+)"), versioned, nil, (*Service).getVersion},
+	{ListDatastores, "GET", path("{}/datastores()"), listed, nil, (*Service).listStores},
+	{GetData, "GET", path("{}/data/([^/]+)"), versioned, nil, (*Service).getData},
+	{GetDataVersion, "GET", path("{}/data/([^/]+)/versions/([^/]+)"), versioned, nil, (*Service).getDataVersion},
 }
+
+// What the resource manager's routes are asked with.
+var (
+	versioned = []string{"api-version"}
+	listed    = []string{"?$skip", "api-version"}
+)
+
+const apiVersion = "2024-04-01"
 
 func (s *Service) scope() string {
 	return "/subscriptions/" + s.Subscription + "/resourceGroups/" + s.ResourceGroup +
@@ -59,21 +87,46 @@ func (s *Service) scope() string {
 
 func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// Paths are matched as they are written: what a server makes of others is not known.
-	below := strings.Replace(r.URL.EscapedPath(), s.scope(), "{}", 1)
+	below := strings.Replace(s.asAnyHost(r), s.scope(), "{}", 1)
 	for _, route := range routes {
 		if groups := route.path.FindStringSubmatch(below); groups != nil && route.method == r.Method {
-			s.serve(w, r, route, groups[1])
+			s.serve(w, r, route, groups[1:])
 			return
 		}
 	}
 	s.reject(w, r, http.StatusNotFound, "there is no such route")
 }
 
-func (s *Service) serve(w http.ResponseWriter, r *http.Request, route route, name string) {
+// asAnyHost is the path by which a host of this machine would be asked for the same; "" when the host that was
+// asked does not have it.
+func (s *Service) asAnyHost(r *http.Request) string {
+	path := r.URL.EscapedPath()
+	v1 := strings.HasPrefix(path, "/pipelines/") || strings.HasPrefix(path, "/history/")
+	host, _, _ := strings.Cut(r.Host, ":")
+	endpoint, scoring := strings.CutSuffix(host, "."+s.Region+".inference.ml.azure.com")
+	switch {
+	case ofThisMachine(host), host == s.Region+".api.azureml.ms" && v1, host == "management.azure.com" && strings.HasPrefix(path, "/subscriptions/"):
+		return path
+	case scoring && path == "/jobs":
+		return "/inference/" + endpoint + path
+	}
+	return ""
+}
+
+// ofThisMachine: httptest's requests that go over no network are for example.com.
+func ofThisMachine(host string) bool {
+	return host == "localhost" || host == "example.com" || net.ParseIP(host).IsLoopback()
+}
+
+func (s *Service) serve(w http.ResponseWriter, r *http.Request, route route, groups []string) {
 	s.mu.Lock()
 	s.asked[route.op]++
 	s.mu.Unlock()
-	if wrong := s.checkToken(r); wrong != "" {
+	audience := s.Audience
+	if route.op == Invoke {
+		audience = s.InferenceAudience
+	}
+	if wrong := s.checkToken(r, audience); wrong != "" {
 		s.reject(w, r, http.StatusUnauthorized, wrong)
 		return
 	}
@@ -82,7 +135,10 @@ func (s *Service) serve(w http.ResponseWriter, r *http.Request, route route, nam
 		s.reject(w, r, http.StatusBadRequest, wrong)
 		return
 	}
-	c.name, _ = url.PathUnescape(name) // the server has done so before
+	c.name, _ = url.PathUnescape(groups[0]) // the server has done so before
+	if len(groups) > 1 {
+		c.part, _ = url.PathUnescape(groups[1])
+	}
 	s.perform(w, r, route.op, func() reply {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -97,12 +153,13 @@ func (s *Service) reject(w http.ResponseWriter, r *http.Request, status int, wro
 
 // check says what is wrong with a request for the route, apart from its token; "" for nothing.
 func (route route) check(r *http.Request) (c call, wrong string) {
-	query := r.URL.Query()
-	if given := slices.Sorted(maps.Keys(query)); !slices.Equal(given, route.query) {
-		return c, fmt.Sprintf("its query has %q, not %q", given, route.query)
+	c.query, c.header = r.URL.Query(), r.Header
+	c.self = &url.URL{Scheme: "http", Host: r.Host, Path: r.URL.Path}
+	if r.TLS != nil {
+		c.self.Scheme = "https"
 	}
-	if only := query.Get("activeOnly"); query.Has("activeOnly") && only != "true" && only != "false" {
-		return c, fmt.Sprintf("activeOnly is %q", only)
+	if wrong := checkQuery(route.query, c.query); wrong != "" {
+		return c, wrong
 	}
 	if accept := r.Header.Get("Accept"); accept != "application/json" {
 		return c, fmt.Sprintf("it accepts %q", accept)
@@ -111,8 +168,28 @@ func (route route) check(r *http.Request) (c call, wrong string) {
 	if err != nil {
 		return c, "its body did not arrive"
 	}
-	c.body, c.activeOnly = data, query.Get("activeOnly") == "true"
+	c.body = data
 	return c, checkBody(route.fields, data, r.Header.Get("Content-Type"))
+}
+
+func checkQuery(want []string, query url.Values) string {
+	for _, name := range slices.Sorted(maps.Keys(query)) {
+		if len(query[name]) != 1 || !slices.Contains(want, name) && !slices.Contains(want, "?"+name) {
+			return fmt.Sprintf("its query has %q", name)
+		}
+	}
+	for _, name := range want {
+		if !strings.HasPrefix(name, "?") && !query.Has(name) {
+			return fmt.Sprintf("its query lacks %q", name)
+		}
+	}
+	if only := query.Get("activeOnly"); query.Has("activeOnly") && only != "true" && only != "false" {
+		return fmt.Sprintf("activeOnly is %q", only)
+	}
+	if version := query.Get("api-version"); query.Has("api-version") && slices.Contains(want, "api-version") && version != apiVersion {
+		return fmt.Sprintf("api-version is %q", version)
+	}
+	return ""
 }
 
 func checkBody(fields []string, data []byte, contentType string) string {

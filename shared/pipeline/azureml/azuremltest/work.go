@@ -18,7 +18,7 @@ type submission struct {
 	Tags                              map[string]string
 	RunSource                         string
 	ParameterAssignments              map[string]string
-	DataPathAssignments               map[string]struct{ DataStoreName, RelativePath string }
+	DataPathAssignments               map[string]DataPath
 	DataSetDefinitionValueAssignments map[string]any
 	ContinueRunOnStepFailure          bool
 }
@@ -51,7 +51,8 @@ func (s *Service) admit(c call, pipelineID, endpointID string) reply {
 	if p.Status == "Disabled" {
 		return refuse(http.StatusBadRequest, "UserError", "the pipeline is disabled")
 	}
-	for _, name := range slices.Sorted(maps.Keys(b.ParameterAssignments)) {
+	given := slices.AppendSeq(slices.Sorted(maps.Keys(b.ParameterAssignments)), maps.Keys(b.DataPathAssignments))
+	for _, name := range given {
 		if _, known := p.Parameters[name]; !known && p.Parameters != nil {
 			return refuse(http.StatusBadRequest, "UserError", "the pipeline has no parameter "+name)
 		}
@@ -59,7 +60,8 @@ func (s *Service) admit(c call, pipelineID, endpointID string) reply {
 	r := &Run{
 		ID: fmt.Sprintf("00000000-0000-4000-8000-%012d", len(s.runs)+1), Pipeline: pipelineID, Endpoint: endpointID,
 		Experiment: b.ExperimentName, Description: b.Description, Tags: b.Tags, Parameters: b.ParameterAssignments,
-		ContinueOnStepFailure: b.ContinueRunOnStepFailure, Status: "NotStarted", Created: s.Now().UTC(),
+		DataPaths: b.DataPathAssignments, ContinueOnStepFailure: b.ContinueRunOnStepFailure,
+		Status: "NotStarted", Created: s.Now().UTC(), occurrence: b.Tags[OccurrenceTag],
 	}
 	s.runs = append(s.runs, r)
 	return reply{http.StatusOK, s.runEntity(r)}
@@ -150,6 +152,21 @@ func (s *Service) details(c call) reply {
 	return reply{http.StatusOK, historyRun(r, r.Tags)}
 }
 
+// children are the runs of a run's steps, as public recordings show them.
+func (s *Service) children(c call) reply {
+	r := s.run(c.name)
+	if r == nil || s.manners.HistoryLags {
+		return unknownRun(c.name)
+	}
+	list := []any{}
+	for i, step := range r.Steps {
+		h := historyRun(&Run{ID: fmt.Sprintf("%s-%d", r.ID, i), Status: step.Status, Error: step.Error, Started: step.Started, Ended: step.Ended}, nil)
+		h["parentRunId"], h["rootRunId"], h["displayName"], h["name"] = r.ID, r.ID, step.Name, "azureml_anonymous"
+		list = append(list, h)
+	}
+	return reply{http.StatusOK, map[string]any{"value": list}}
+}
+
 var filter = regexp.MustCompile(`^\(Tags/([A-Za-z0-9_]+) eq ([A-Za-z0-9_-]+)\) and \(ParentRunId eq null\)$`)
 
 func (s *Service) findRuns(c call) reply {
@@ -197,7 +214,7 @@ func active(status string) bool { return status == "" || status == "Active" }
 func (s *Service) listPipelines(c call) reply {
 	list := []any{}
 	for _, p := range backwards(s.pipelines) {
-		if active(p.Status) || !c.activeOnly {
+		if active(p.Status) || c.query.Get("activeOnly") != "true" {
 			list = append(list, s.pipelineEntity(p))
 		}
 	}
@@ -215,7 +232,7 @@ func (s *Service) getPipeline(c call) reply {
 func (s *Service) listEndpoints(c call) reply {
 	list := []any{}
 	for _, e := range backwards(s.endpoints) {
-		if active(e.Status) || !c.activeOnly {
+		if active(e.Status) || c.query.Get("activeOnly") != "true" {
 			list = append(list, map[string]any{
 				"Id": e.ID, "Name": e.Name, "Description": e.Description, "DefaultPipelineId": e.Pipeline,
 				"EntityStatus": s.entityStatus(e.Status),

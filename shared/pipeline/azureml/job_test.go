@@ -1,0 +1,318 @@
+package azureml_test
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"carillon/shared/pipeline"
+	"carillon/shared/pipeline/azureml"
+	"carillon/shared/pipeline/azureml/azuremltest"
+)
+
+const workspaceID = "/subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/bells/providers/Microsoft.MachineLearningServices/workspaces/tower"
+
+func TestAJobOnTheWire(t *testing.T) {
+	f := newFar(t)
+	s := of(azureml.PipelineJob, "component:train:1", "abc-20260101T000000Z")
+	s.Name, s.Experiment, s.ContinueOnStepFailure = "_abc-20260101T000000Z", "night / train", true
+	s.Parameters = map[string]string{"who": "mltable:me", "times": "7"}
+	s.DataPath = &pipeline.DataPath{Parameter: "data", Datastore: "inbox", Path: "a b/c.csv"}
+	id, r := f.submit(t, s)
+	if id != "carillon-_abc-20260101T000000Z" || r.Experiment != s.Experiment || !r.ContinueOnStepFailure || r.Job.Component != "train:1" {
+		t.Errorf("the job is %+v", r)
+	}
+	want := map[string]azuremltest.Input{
+		"who": {Type: "literal", Value: "mltable:me"}, "times": {Type: "literal", Value: "7"},
+		"data": {Type: "uri_file", Value: "azureml://datastores/inbox/paths/a b/c.csv"},
+	}
+	if !reflect.DeepEqual(r.Job.Inputs, want) {
+		t.Errorf("inputs %+v, want %+v", r.Job.Inputs, want)
+	}
+	if r.Tags["carillon_occurrence"] != s.Occurrence || r.Tags["carillon_schedule"] != "nightly" || r.Job.Definition["displayName"] != "nightly" {
+		t.Errorf("it bears %v and %v", r.Tags, r.Job.Definition)
+	}
+	if out := r.Job.Definition["outputs"]; !reflect.DeepEqual(out, map[string]any{"model": map[string]any{"jobOutputType": "uri_folder"}}) {
+		t.Errorf("outputs %v", out)
+	}
+	if settings := r.Job.Definition["settings"]; !reflect.DeepEqual(settings, map[string]any{"continue_on_step_failure": true}) {
+		t.Errorf("settings %v", settings)
+	}
+}
+
+func TestTheComputeOfAJob(t *testing.T) {
+	for compute, want := range map[string]string{"cluster": workspaceID + "/computes/cluster", "serverless": "serverless"} {
+		f := newFar(t)
+		config := f.config()
+		config.Compute = compute
+		w, err := azureml.Open(config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.targets = w.Targets()
+		_, r := f.submit(t, of(azureml.PipelineJob, "component:train:1", "a"))
+		if settings := r.Job.Definition["settings"].(map[string]any); settings["default_compute"] != want {
+			t.Errorf("%s: settings %v", compute, settings)
+		}
+	}
+}
+
+func TestTheLatestVersion(t *testing.T) {
+	f := newFar(t)
+	for _, want := range []string{"train:1", "train:2"} {
+		_, r := f.submit(t, of(azureml.PipelineJob, "component:train@latest", "of-"+strings.ReplaceAll(want, ":", "-")))
+		if r.Job.Component != want {
+			t.Errorf("it runs %s, want %s", r.Job.Component, want)
+		}
+		f.PutComponent(azuremltest.Component{Name: "train", Version: "2"})
+	}
+	if n := f.Asked(azuremltest.ListVersions); n != 2 {
+		t.Errorf("the latest was asked for %d times", n)
+	}
+	for range 3 {
+		f.submit(t, of(azureml.PipelineJob, "component:train:1", "c"))
+	}
+	if n := f.Asked(azuremltest.GetVersion); n != 1 {
+		t.Errorf("a version, which never changes, was read %d times", n)
+	}
+}
+
+// finished is an earlier job as the resource manager shows it.
+func finished() map[string]any {
+	return map[string]any{
+		"jobType": "Pipeline", "displayName": "by hand", "description": "of old", "experimentName": "trials", "isArchived": false, "computeId": nil,
+		"identity": map[string]any{"identityType": "UserIdentity"}, "services": map[string]any{}, "status": "Completed", "sourceJobId": nil,
+		"tags": map[string]any{"carillon_occurrence": "another"}, "properties": map[string]any{"azureml.runsource": "azureml.PipelineRun"},
+		"settings": map[string]any{"default_compute": "serverless", "force_rerun": true, "continue_on_step_failure": true},
+		"jobs":     map[string]any{"step": map[string]any{"type": "command", "componentId": "x"}},
+		"inputs": map[string]any{
+			"who":  map[string]any{"description": nil, "jobInputType": "literal", "value": "world"},
+			"data": map[string]any{"description": nil, "jobInputType": "uri_folder", "uri": "azureml://datastores/d/paths/in/", "mode": "Download"},
+			"kept": map[string]any{"description": nil, "jobInputType": "mltable", "uri": "azureml:t:1", "mode": nil},
+		},
+		"outputs": map[string]any{
+			"model":  map[string]any{"jobOutputType": "uri_folder", "mode": "ReadWriteMount", "uri": "azureml://datastores/w/paths/azureml/done/model/"},
+			"chosen": map[string]any{"jobOutputType": "uri_file", "mode": "Upload", "uri": "azureml://datastores/w/paths/scores.csv"},
+			"none":   map[string]any{"jobOutputType": "uri_file", "mode": nil, "uri": nil},
+		},
+	}
+}
+
+func TestAJobOfATemplate(t *testing.T) {
+	f := newFar(t)
+	f.AddJob("done", "Completed", finished())
+	s := of(azureml.PipelineJob, "job:done", "a")
+	s.Parameters = map[string]string{"who": "you"}
+	s.DataPath = &pipeline.DataPath{Parameter: "data", Datastore: "inbox", Path: "b.csv"}
+	_, r := f.submit(t, s)
+	d := r.Job.Definition
+	for key, want := range map[string]any{
+		"inputs": map[string]any{
+			"who":  map[string]any{"jobInputType": "literal", "value": "you"},
+			"data": map[string]any{"jobInputType": "uri_file", "uri": "azureml://datastores/inbox/paths/b.csv", "mode": "Download"},
+			"kept": map[string]any{"jobInputType": "mltable", "uri": "azureml:t:1"},
+		},
+		"outputs": map[string]any{
+			"model":  map[string]any{"jobOutputType": "uri_folder", "mode": "ReadWriteMount"},
+			"chosen": map[string]any{"jobOutputType": "uri_file", "mode": "Upload", "uri": "azureml://datastores/w/paths/scores.csv"},
+			"none":   map[string]any{"jobOutputType": "uri_file"},
+		},
+		"settings":       map[string]any{"default_compute": "serverless", "force_rerun": true, "continue_on_step_failure": false},
+		"jobs":           finished()["jobs"],
+		"identity":       finished()["identity"],
+		"experimentName": "suite",
+		"tags":           map[string]any{"carillon_occurrence": "a", "carillon_schedule": "nightly"},
+		"computeId":      nil,
+	} {
+		if !reflect.DeepEqual(d[key], want) {
+			t.Errorf("%s: got %v, want %v", key, d[key], want)
+		}
+	}
+	p, err := f.targets[azureml.PipelineJob].Get(t.Context(), s.Pipeline)
+	if err != nil || p.Name != "by hand" || p.Description != "of old" || p.Problem != "" || len(p.Required) != 0 ||
+		!reflect.DeepEqual(p.Parameters, map[string]string{"who": "world", "data": "azureml://datastores/d/paths/in/", "kept": "azureml:t:1"}) {
+		t.Errorf("%+v, %v", p, err)
+	}
+}
+
+func TestJobsThatAreRefused(t *testing.T) {
+	f := newFar(t)
+	f.PutComponent(
+		azuremltest.Component{Name: "step", Version: "1", Type: "command"},
+		azuremltest.Component{Name: "needy", Version: "1", Inputs: map[string]azuremltest.ComponentInput{
+			"a": {Type: "uri_file"}, "b": {Type: "string"}, "c": {Type: "number", Default: "1"},
+		}},
+	)
+	f.AddJob("sweep", "Completed", map[string]any{"jobType": "Sweep"})
+	f.AddJob("done", "Completed", finished())
+	for _, c := range []struct {
+		id     string
+		change func(*pipeline.Submission)
+		want   string
+	}{
+		{"component:step:1", nil, "is a command component"},
+		{"job:sweep", nil, "is no pipeline job"},
+		{"component:needy:1", nil, "needs a value for a, b"},
+		{"component:needy:1", func(s *pipeline.Submission) {
+			s.Parameters = map[string]string{"b": "x", "d": "1", "e": "2"}
+			s.DataPath = &pipeline.DataPath{Parameter: "a", Datastore: "inbox"}
+		}, "has no input d, e; it has: a, b, c"},
+		{"component:needy:1", func(s *pipeline.Submission) {
+			s.DataPath = &pipeline.DataPath{Parameter: "b", Datastore: "inbox"}
+		}, "its input b is a string"},
+		{"job:done", func(s *pipeline.Submission) { s.Parameters = map[string]string{"whom": "you"} }, "has no input whom; it has: data, kept, who"},
+		{"component:train", nil, "component:NAME@latest"},
+		{"component:train:1/../2", nil, "component:NAME:VERSION"},
+		{"component:gone:1", nil, "not found"},
+		{"job:gone", nil, "not found"},
+		{"component:train:1", func(s *pipeline.Submission) { s.Name = "a/b" }, "cannot name a job"},
+		{"component:train:1", func(s *pipeline.Submission) { s.Name = strings.Repeat("a", 65) }, "cannot name a job"},
+		{"component:train:1", func(s *pipeline.Submission) { s.Occurrence = "a,b=c" }, "cannot be a run's tag"},
+	} {
+		s := of(azureml.PipelineJob, c.id, "a")
+		if c.change != nil {
+			c.change(&s)
+		}
+		_, err := f.targets[azureml.PipelineJob].Submit(t.Context(), s)
+		if wantOutcome(t, err, pipeline.Refused); !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q in it", c.id, err, c.want)
+		}
+	}
+	if n := f.Asked(azuremltest.PutJob); n != 0 {
+		t.Errorf("%d jobs were sent", n)
+	}
+}
+
+// outcomes of a request to start a run, after which the name or Again prevents a second one.
+func TestOutcomesOfV2(t *testing.T) {
+	type fault = azuremltest.Fault
+	for _, c := range []struct {
+		name  string
+		fault fault
+		want  pipeline.Outcome
+		after time.Duration
+		made  int
+	}{
+		{"bad request", fault{Status: 400}, pipeline.Refused, 0, 0},
+		{"no token", fault{Status: 401}, pipeline.NotDone, 0, 0},
+		{"no role", fault{Status: 403}, pipeline.NotDone, 0, 0},
+		{"not there", fault{Status: 404}, pipeline.Refused, 0, 0},
+		{"timeout of a gateway", fault{Status: 408}, pipeline.Repeat, 0, 0},
+		{"conflict", fault{Status: 409}, pipeline.NotDone, 0, 0},
+		{"not valid", fault{Status: 422}, pipeline.Refused, 0, 0},
+		{"throttled", fault{Status: 429, RetryAfter: "7"}, pipeline.NotDone, 7 * time.Second, 0},
+		{"broken before", fault{Status: 500}, pipeline.Repeat, 0, 0},
+		{"broken after", fault{Status: 500, AfterWork: true}, pipeline.Repeat, 0, 1},
+		{"busy", fault{Status: 503, RetryAfter: "120"}, pipeline.NotDone, 2 * time.Minute, 0},
+		{"busy, perhaps", fault{Status: 503}, pipeline.Repeat, 0, 0},
+		{"gateway's timeout", fault{Status: 504, AfterWork: true}, pipeline.Repeat, 0, 1},
+		{"an error page", fault{Status: 502, Body: "<html>"}, pipeline.Repeat, 0, 0},
+		{"connection lost before", fault{Drop: true}, pipeline.Repeat, 0, 0},
+		{"connection lost after", fault{Drop: true, AfterWork: true}, pipeline.Repeat, 0, 1},
+		{"answer cut", fault{Drop: true, Status: 201, AfterWork: true}, pipeline.Repeat, 0, 1},
+		{"answer without name", fault{Status: 201, Body: "{}", AfterWork: true}, pipeline.Repeat, 0, 1},
+		{"answer of another sort", fault{Status: 201, Body: "thanks", AfterWork: true}, pipeline.Repeat, 0, 1},
+		{"sent elsewhere", fault{Status: 307, Location: "https://evil.example/"}, pipeline.Repeat, 0, 0},
+	} {
+		for kind, to := range map[string]struct {
+			id string
+			op azuremltest.Op
+		}{azureml.BatchEndpoint: {"train", azuremltest.Invoke}, azureml.PipelineJob: {"component:train:1", azuremltest.PutJob}} {
+			check := func(t *testing.T, f far) {
+				f.Fail(to.op, c.fault)
+				s := of(kind, to.id, "a")
+				id, err := f.targets[kind].Submit(t.Context(), s)
+				e := wantOutcome(t, err, c.want)
+				after := c.after
+				if kind == azureml.BatchEndpoint && c.want == pipeline.Repeat {
+					after = 6 * time.Minute // by then a run is to be seen
+				}
+				if id != "" || e.RetryAfter != after || f.Submissions("a") != c.made || f.Asked(to.op) != 1 {
+					t.Errorf("got id %q, after %v, %d runs after %d requests: %v", id, e.RetryAfter, f.Submissions("a"), f.Asked(to.op), e)
+				}
+				if errors.Is(err, pipeline.ErrNotFound) != (c.fault.Status == 404) {
+					t.Errorf("wraps ErrNotFound or not: %v", err)
+				}
+				if c.want == pipeline.NotDone || kind == azureml.PipelineJob && c.want == pipeline.Repeat {
+					s.Again = c.want == pipeline.Repeat
+					if id, err := f.targets[kind].Submit(t.Context(), s); err != nil || id == "" || f.Submissions("a") != 1 {
+						t.Errorf("the next try: %q, %v; %d runs", id, err, f.Submissions("a"))
+					}
+				}
+			}
+			t.Run(c.name+", "+kind, func(t *testing.T) { check(t, newFar(t)) })
+			t.Run(c.name+", HTTP/2, "+kind, func(t *testing.T) { check(t, newFarOn(t, azuremltest.StartHTTP2(t))) })
+		}
+	}
+}
+
+// A job that an earlier try has made is found by its name, whatever has become of what it was made of.
+func TestAJobThatIsThere(t *testing.T) {
+	f := newFar(t)
+	target := f.targets[azureml.PipelineJob]
+	s := of(azureml.PipelineJob, "component:train:1", "a")
+	id, _ := f.submit(t, s)
+	for range 2 {
+		if got, err := target.Submit(t.Context(), s); err != nil || got != id {
+			t.Errorf("the same again: %s, %v", got, err)
+		}
+	}
+	s.Pipeline.ID = "component:wait:1"
+	if got, err := target.Submit(t.Context(), s); err != nil || got != id {
+		t.Errorf("another of the name: %s, %v", got, err)
+	}
+	s.Pipeline.ID = "component:gone:1"
+	if got, err := target.Submit(t.Context(), again(s)); err != nil || got != id {
+		t.Errorf("again, without its component: %s, %v", got, err)
+	}
+	f.Fail(azuremltest.GetJob, azuremltest.Fault{Status: 503, RetryAfter: "8"})
+	_, err := target.Submit(t.Context(), again(s))
+	if e := wantOutcome(t, err, pipeline.NotDone); e.RetryAfter != 8*time.Second {
+		t.Errorf("after %v", e.RetryAfter)
+	}
+	s.Pipeline.ID = "component:wait:1"
+	f.Fail(azuremltest.GetJob, azuremltest.Fault{Status: 500})
+	_, err = target.Submit(t.Context(), s)
+	wantOutcome(t, err, pipeline.NotDone)
+	if f.Submissions("a") != 1 {
+		t.Errorf("%d runs", f.Submissions("a"))
+	}
+}
+
+func TestAJobOfSomebodyElse(t *testing.T) {
+	for _, again := range []bool{false, true} {
+		f := newFar(t)
+		f.AddJob("carillon-a", "Completed", finished())
+		s := of(azureml.PipelineJob, "component:train:1", "a")
+		s.Again = again
+		_, err := f.targets[azureml.PipelineJob].Submit(t.Context(), s)
+		if wantOutcome(t, err, pipeline.Refused); !strings.Contains(err.Error(), "does not bear the tag") {
+			t.Errorf("%v", err)
+		}
+		if len(f.Runs()) != 1 {
+			t.Errorf("%d jobs", len(f.Runs()))
+		}
+	}
+}
+
+func TestCallsOfV2ThatAreOver(t *testing.T) {
+	for kind, to := range map[string]struct {
+		id string
+		op azuremltest.Op
+	}{azureml.BatchEndpoint: {"train", azuremltest.Invoke}, azureml.PipelineJob: {"component:train:1", azuremltest.PutJob}} {
+		f := newFar(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		f.Fail(to.op, azuremltest.Fault{AfterWork: true, Hold: func(far context.Context) { cancel(); <-far.Done() }})
+		_, err := f.targets[kind].Submit(ctx, of(kind, to.id, "a"))
+		if wantOutcome(t, err, pipeline.Repeat); !errors.Is(err, context.Canceled) || f.Submissions("a") != 1 {
+			t.Errorf("%s, cancelled on the way: %v", kind, err)
+		}
+		_, err = f.targets[kind].Submit(ctx, of(kind, to.id, "b"))
+		if wantOutcome(t, err, pipeline.NotDone); !errors.Is(err, context.Canceled) || f.Asked(to.op) != 1 {
+			t.Errorf("%s, cancelled before: %v", kind, err)
+		}
+	}
+}

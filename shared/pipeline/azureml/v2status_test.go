@@ -1,0 +1,152 @@
+package azureml_test
+
+import (
+	"errors"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"carillon/shared/pipeline"
+	"carillon/shared/pipeline/azureml"
+	"carillon/shared/pipeline/azureml/azuremltest"
+	"carillon/shared/schedule"
+)
+
+func (f far) look(t *testing.T, kind, runID string) pipeline.Report {
+	t.Helper()
+	report, err := f.targets[kind].Status(t.Context(), kind, runID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return report
+}
+
+func TestStatusOfAJob(t *testing.T) {
+	for kind, pipelineID := range map[string]string{azureml.BatchEndpoint: "train", azureml.PipelineJob: "component:train:1", azureml.Published: succeeds} {
+		f := newFar(t)
+		at := time.Date(2026, 3, 29, 1, 30, 0, 0, time.UTC)
+		f.Now = func() time.Time { return at }
+		id, _ := f.submit(t, of(kind, pipelineID, "a"))
+		if r := f.look(t, kind, id); r.Status != schedule.Queued || !strings.HasPrefix(r.Link, "https://ml.azure.com/runs/"+id+"?wsid=") {
+			t.Errorf("%s, at first: %+v", kind, r)
+		}
+		f.Move(id, "Running", "")
+		if r := f.look(t, kind, id); r.Status != schedule.Running || !r.Started.Equal(at) || !r.Ended.IsZero() || r.Steps != nil {
+			t.Errorf("%s, while it runs: %+v", kind, r)
+		}
+		f.Tell(id,
+			azuremltest.Step{Name: "score", Status: "NotStarted"},
+			azuremltest.Step{Name: "train", Status: "Failed", Error: "no\ndisk", Started: at.Add(time.Second), Ended: at.Add(time.Minute)},
+			azuremltest.Step{Name: "prepare", Status: "Completed", Started: at, Ended: at.Add(time.Second)},
+		)
+		started := at
+		at = at.Add(time.Minute)
+		f.Move(id, "Failed", "a step\tfailed")
+		want := pipeline.Report{
+			Status: schedule.Failed, Started: started, Ended: at, Error: "a step failed", Link: f.look(t, kind, id).Link,
+			Steps: []pipeline.Step{
+				{Name: "prepare", Status: schedule.Completed, Started: started, Ended: started.Add(time.Second)},
+				{Name: "train", Status: schedule.Failed, Started: started.Add(time.Second), Ended: at, Error: "no disk"},
+				{Name: "score", Status: schedule.Queued},
+			},
+		}
+		if r := f.look(t, kind, id); !reflect.DeepEqual(r, want) {
+			t.Errorf("%s, at last: got %+v, want %+v", kind, r, want)
+		}
+		f.Fail(azuremltest.ListSteps, azuremltest.Fault{Status: 500})
+		if r := f.look(t, kind, id); r.Steps != nil || r.Status != schedule.Failed {
+			t.Errorf("%s, without steps: %+v", kind, r)
+		}
+		f.Forget(id)
+		if _, err := f.targets[kind].Status(t.Context(), kind, id); !errors.Is(err, pipeline.ErrNotFound) {
+			t.Errorf("%s, a run that is gone: %v", kind, err)
+		}
+	}
+}
+
+// A run that the resource manager does not know yet is not lost: the history answers for it.
+func TestAJobThatIsNotListedYet(t *testing.T) {
+	f := newFar(t)
+	id, _ := f.submit(t, of(azureml.BatchEndpoint, "train", "a"))
+	gone := azuremltest.Fault{Status: 404}
+	f.Fail(azuremltest.GetJob, gone)
+	if r := f.look(t, azureml.BatchEndpoint, id); r.Status != schedule.Queued {
+		t.Errorf("%+v", r)
+	}
+	for _, c := range []struct {
+		history int
+		lost    bool
+	}{{500, false}, {403, false}, {404, true}} {
+		f.Fail(azuremltest.GetJob, gone)
+		f.Fail(azuremltest.GetDetails, azuremltest.Fault{Status: c.history})
+		_, err := f.targets[azureml.BatchEndpoint].Status(t.Context(), azureml.BatchEndpoint, id)
+		if err == nil || errors.Is(err, pipeline.ErrNotFound) != c.lost {
+			t.Errorf("the history says %d: %v", c.history, err)
+		}
+	}
+}
+
+// The end of a job is told without its details where the history will not give them, and later where it may.
+func TestAJobWithoutHistory(t *testing.T) {
+	f := newFar(t)
+	id, _ := f.submit(t, of(azureml.PipelineJob, "component:train:1", "a"))
+	f.Move(id, "Running", "")
+	for _, status := range []int{403, 404, 429, 500} {
+		f.Fail(azuremltest.GetDetails, azuremltest.Fault{Status: status})
+		if r := f.look(t, azureml.PipelineJob, id); r.Status != schedule.Running {
+			t.Errorf("%d: %+v", status, r)
+		}
+	}
+	f.Move(id, "Failed", "no disk")
+	for _, status := range []int{401, 403, 404} {
+		f.Fail(azuremltest.GetDetails, azuremltest.Fault{Status: status})
+		if r := f.look(t, azureml.PipelineJob, id); r.Status != schedule.Failed || !r.Ended.IsZero() || !strings.Contains(r.Error, "no reason") {
+			t.Errorf("%d: %+v", status, r)
+		}
+	}
+	for _, fault := range []azuremltest.Fault{{Status: 429}, {Status: 500}, {Status: 200, Drop: true}} {
+		f.Fail(azuremltest.GetDetails, fault)
+		if r, err := f.targets[azureml.PipelineJob].Status(t.Context(), azureml.PipelineJob, id); err == nil || errors.Is(err, pipeline.ErrNotFound) {
+			t.Errorf("%+v: %+v, %v", fault, r, err)
+		}
+	}
+	for _, fault := range []azuremltest.Fault{{Status: 500}, {Status: 429}, {Status: 403}, {Status: 200, Drop: true}, {Status: 200, Body: "[]"}} {
+		f.Fail(azuremltest.GetJob, fault)
+		if _, err := f.targets[azureml.PipelineJob].Status(t.Context(), azureml.PipelineJob, id); err == nil || errors.Is(err, pipeline.ErrNotFound) {
+			t.Errorf("%+v: %v", fault, err)
+		}
+	}
+	config := f.config()
+	config.BaseURL, config.ARMURL = "https://127.0.0.1:1", f.URL // nobody listens
+	w, err := azureml.Open(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r, err := w.Targets()[azureml.PipelineJob].Status(t.Context(), azureml.PipelineJob, id); err != nil || r.Status != schedule.Failed {
+		t.Errorf("no history to be reached: %+v, %v", r, err)
+	}
+}
+
+func TestCancelAJob(t *testing.T) {
+	f := newFar(t)
+	id, _ := f.submit(t, of(azureml.PipelineJob, "component:train:1", "a"))
+	cancel := func() error { return f.targets[azureml.PipelineJob].Cancel(t.Context(), azureml.PipelineJob, id) }
+	for _, fault := range []azuremltest.Fault{{Status: 400}, {Status: 404}, {Status: 409}, {Status: 403}, {Status: 429}, {Status: 500}, {Drop: true}} {
+		f.Fail(azuremltest.CancelJob, fault)
+		if err := cancel(); err == nil || errors.Is(err, pipeline.ErrNotFound) {
+			t.Errorf("%+v while it goes on: %v", fault, err)
+		}
+	}
+	if err := cancel(); err != nil || f.Runs()[0].Status != "CancelRequested" {
+		t.Errorf("%v; the job is %s", err, f.Runs()[0].Status)
+	}
+	f.Move(id, "Canceled", "")
+	if err := cancel(); err != nil {
+		t.Errorf("once it has ended: %v", err)
+	}
+	f.Forget(id)
+	if err := cancel(); !errors.Is(err, pipeline.ErrNotFound) {
+		t.Errorf("once it is gone: %v", err)
+	}
+}
