@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -24,13 +25,16 @@ import (
 	"carillon/shared/pipeline/azureml/azuremltest"
 )
 
+// datastores are what the bundle is packaged for.
+const datastores = "inbox=AzureWebJobsStorage/inbox:events"
+
 // staged is the bundle as scripts/package stages it, built once for all tests.
 var staged = sync.OnceValues(func() (string, error) {
 	folder, err := os.MkdirTemp("", "carillon-bundle-")
 	if err != nil {
 		return "", err
 	}
-	cmd := exec.Command("go", "run", "./scripts/bundle", "-out", filepath.Join(folder, "azure"))
+	cmd := exec.Command("go", "run", "./scripts/bundle", "-out", filepath.Join(folder, "azure"), "-datastores", datastores)
 	cmd.Dir = ".."
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("stage the bundle: %w\n%s", err, out)
@@ -311,28 +315,40 @@ func TestBundleWithFaults(t *testing.T) {
 	t.Logf("%d were due; they became %v; %d and %d restarts", due, outcome, hosts[0].host.Restarts(), hosts[1].host.Restarts())
 }
 
-// function.json, host.json, the routes and the code say the same.
-func TestBundleIsInStep(t *testing.T) {
-	type binding struct {
-		Type, Name, QueueName, DataType, AuthLevel, Route string
-		Methods                                           []string
-	}
-	folders, err := filepath.Glob("*/function.json")
+// binding is a trigger in function.json.
+type binding struct {
+	Type, Name, QueueName, DataType, AuthLevel, Route, Path, Source, Connection string
+	Methods                                                                     []string
+	Properties                                                                  map[string]any
+}
+
+// triggerOf is the first binding in a function.json, and the function's name.
+func triggerOf(t *testing.T, file string) (name string, in binding) {
+	t.Helper()
+	data, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	deeper, _ := filepath.Glob("api/*/function.json")
-	events, rights := map[string]string{}, map[string]binding{}
-	for _, file := range append(folders, deeper...) {
-		data, err := os.ReadFile(file)
+	var f struct{ Bindings []binding }
+	if err := json.Unmarshal(data, &f); err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
+	return filepath.Base(filepath.Dir(file)), f.Bindings[0]
+}
+
+// function.json, host.json, the routes and the code say the same.
+func TestBundleIsInStep(t *testing.T) {
+	var files []string
+	for _, pattern := range []string{"*/function.json", "*/*/function.json"} {
+		found, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)
 		}
-		var f struct{ Bindings []binding }
-		if err := json.Unmarshal(data, &f); err != nil {
-			t.Fatalf("%s: %v", file, err)
-		}
-		name, in := filepath.Base(filepath.Dir(file)), f.Bindings[0]
+		files = append(files, found...)
+	}
+	events, rights := map[string]string{}, map[string]binding{}
+	for _, file := range files {
+		name, in := triggerOf(t, file)
 		if in.Type != "httpTrigger" {
 			events[name] = in.Name
 			continue
@@ -345,6 +361,14 @@ func TestBundleIsInStep(t *testing.T) {
 	if fmt.Sprint(events) != fmt.Sprint(azure.Events) {
 		t.Errorf("events are %v, the handler knows %v", events, azure.Events)
 	}
+	takers := func(method, path string) (takes []string) {
+		for name, in := range rights {
+			if slices.Contains(in.Methods, strings.ToLower(method)) && hostdouble.RouteTakes(in.Route, strings.TrimPrefix(path, "/api/")) {
+				takes = append(takes, name)
+			}
+		}
+		return takes
+	}
 	functionFor := map[host.Right]string{host.List: "list", host.Operate: "operate", host.Author: "author"}
 	for _, route := range api.Routes {
 		path := strings.NewReplacer("{name}", "x", "{id}", "x").Replace(route.Path)
@@ -352,14 +376,59 @@ func TestBundleIsInStep(t *testing.T) {
 		if path == "/api/preview" {
 			want = "preview"
 		}
-		var takes []string
-		for name, in := range rights {
-			if slices.Contains(in.Methods, strings.ToLower(route.Method)) && hostdouble.RouteTakes(in.Route, strings.TrimPrefix(path, "/api/")) {
-				takes = append(takes, name)
-			}
-		}
-		if len(takes) != 1 || takes[0] != want {
+		if takes := takers(route.Method, path); len(takes) != 1 || takes[0] != want {
 			t.Errorf("%s %s is taken by %v, want %s alone", route.Method, route.Path, takes, want)
 		}
+	}
+	for _, method := range []string{http.MethodPost, http.MethodOptions} { // a function of its own, so that it has a key of its own
+		if takes := takers(method, host.WebhookPath); len(takes) != 1 || takes[0] != "webhook" {
+			t.Errorf("%s %s is taken by %v, want webhook alone", method, host.WebhookPath, takes)
+		}
+		if right := host.RightFor(httptest.NewRequest(method, host.WebhookPath, nil)); right != host.Operate {
+			t.Errorf("%s %s takes the right to %v", method, host.WebhookPath, right)
+		}
+	}
+}
+
+// Event Grid's messages may be plain or base64: the host has to leave both as they are.
+func TestMessagesAreLeftAsTheyAre(t *testing.T) {
+	data, err := os.ReadFile("../host.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var settings struct {
+		Extensions struct {
+			Queues struct{ MessageEncoding string }
+		}
+	}
+	if err := json.Unmarshal(data, &settings); err != nil || settings.Extensions.Queues.MessageEncoding != "none" {
+		t.Errorf("messageEncoding is %q, %v", settings.Extensions.Queues.MessageEncoding, err)
+	}
+}
+
+// Whatever is staged for the host to call is answered by the handler, and the blobs of a datastore stay where they are.
+func TestStagedFunctions(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join(bundle(t), "*", "function.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	idle := (&azure.Host{Log: slog.New(slog.DiscardHandler)}).Handler()
+	staged := map[string]binding{}
+	for _, file := range files {
+		name, in := triggerOf(t, file)
+		staged[name] = in
+		if in.Type == "httpTrigger" {
+			continue
+		}
+		w := httptest.NewRecorder()
+		idle.ServeHTTP(w, httptest.NewRequest("POST", "/"+name, strings.NewReader("{}")))
+		if w.Code != http.StatusBadRequest {
+			t.Errorf("%s: the handler answers %d to an empty call", name, w.Code)
+		}
+	}
+	blob := staged["blob_inbox"]
+	if blob.Type != "blobTrigger" || blob.Name != azure.BlobBinding || blob.Path != "inbox/{name}" || blob.Source != "EventGrid" ||
+		blob.Connection != "AzureWebJobsStorage" || blob.Properties["supportsDeferredBinding"] != true {
+		t.Errorf("blob_inbox is %+v", blob)
 	}
 }

@@ -1,5 +1,8 @@
 // Command bundle stages what a team deploys into its Azure function app: host.json, the program, and a folder with a
-// function.json for each function, flat, and makes a zip of it. The same commit gives the same bytes.
+// function.json for each function, flat, and makes a zip of it. The same commit and the same datastores give the same bytes.
+//
+// Datastores whose changes a blob trigger tells of have to be known here, as each has a function of its own. They are read
+// from CARILLON_DATASTORES, which the app has among its settings, too.
 package main
 
 import (
@@ -15,19 +18,26 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"carillon/shared/source"
 )
 
 func main() {
 	out := flag.String("out", "dist/azure", "the folder to stage in; it is emptied first. The zip stands beside it")
+	datastores := flag.String("datastores", os.Getenv("CARILLON_DATASTORES"), "`list` of name=CONNECTION/container, with :events behind those that get a blob trigger")
 	flag.Parse()
-	if err := run(*out); err != nil {
+	if err := run(*out, *datastores); err != nil {
 		fmt.Fprintln(os.Stderr, "bundle:", err)
 		os.Exit(1)
 	}
 }
 
-func run(out string) error {
-	files, err := stage(out)
+func run(out, datastores string) error {
+	named, err := source.ParseNamed(datastores)
+	if err != nil {
+		return fmt.Errorf("the datastores (CARILLON_DATASTORES): %w", err)
+	}
+	files, err := stage(out, triggers(named))
 	if err != nil {
 		return err
 	}
@@ -43,8 +53,8 @@ func run(out string) error {
 	return nil
 }
 
-// stage fills the folder and returns the files in it, in order.
-func stage(out string) ([]string, error) {
+// stage fills the folder and returns the files in it, in order. made are functions besides those in the tree.
+func stage(out string, made map[string]binding) ([]string, error) {
 	if err := os.RemoveAll(out); err != nil {
 		return nil, err
 	}
@@ -69,8 +79,17 @@ func stage(out string) ([]string, error) {
 		files = append(files, name+"/function.json")
 		return copyFile(path, filepath.Join(out, name, "function.json"))
 	})
+	if err != nil {
+		return nil, err
+	}
+	for name, trigger := range made {
+		files = append(files, name+"/function.json")
+		if err := trigger.write(filepath.Join(out, name)); err != nil {
+			return nil, err
+		}
+	}
 	slices.Sort(files)
-	return files, err
+	return files, nil
 }
 
 // build makes the program for the host's Linux, static.

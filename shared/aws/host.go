@@ -26,15 +26,16 @@ const RuntimeVariable = "AWS_LAMBDA_RUNTIME_API"
 // One Lambda function may get all of these, told apart by their form:
 //   - a schedule of EventBridge Scheduler with the input {"function":"recurrence"} or none, or a scheduled rule of
 //     EventBridge: the timer. It has to fire every minute.
-//   - batches of the two SQS queues. The event source mapping has to ask for ReportBatchItemFailures: without it,
+//   - batches of the three SQS queues. The event source mapping has to ask for ReportBatchItemFailures: without it,
 //     Lambda deletes the messages that failed beside others that did not.
 //   - requests to a Function URL with AuthType AWS_IAM and InvokeMode BUFFERED. IAM says who may ask; there are no
 //     keys, and whoever may ask may do everything.
 type Host struct {
-	Functions   host.Functions
-	SubmitQueue string       // the name of the SQS queue whose messages go to Submit
-	FollowQueue string       // and to Follow
-	Log         *slog.Logger // lambdacontext.NewLogger makes one that names the invocation
+	Functions      host.Functions
+	SubmitQueue    string       // the name of the SQS queue whose messages go to Submit
+	FollowQueue    string       // and to Follow
+	DatastoreQueue string       // and to Datastore; "" where nothing is watched
+	Log            *slog.Logger // lambdacontext.NewLogger makes one that names the invocation
 }
 
 // Start answers Lambda until Lambda ends the process; it does not return. To Lambda a process that has called it is

@@ -44,7 +44,7 @@ func TestUnknown(t *testing.T) {
 	for _, c := range []struct{ payload, says string }{
 		{string(sample(t, "rest.json")), "fields: body, headers, httpMethod"},
 		{string(sample(t, "rule-other.json")), "fields: account, detail, detail-type"},
-		{string(sample(t, "sqs-elsewhere.json")), `the queue "my-queue"; Carillon's are "carillon-submit" and "carillon-follow"`},
+		{string(sample(t, "sqs-elsewhere.json")), `the queue "my-queue"; Carillon's are ["carillon-submit" "carillon-follow" "carillon-datastore"]`},
 		{string(sample(t, "s3.json")), `its source is "aws:s3"`},
 		{`{"function":"submit"}`, "fields: function"},
 		{`{"function":7}`, "fields: function"},
@@ -101,6 +101,7 @@ func TestBatch(t *testing.T) {
 		{"no base64", []sent{{"1", s, "b2s", "base64"}, {"2", s, "ok", ""}}, "1", 1},
 		{"an unknown encoding", []sent{{"1", s, "ok", "gzip"}, {"2", s, "ok", ""}}, "1", 1},
 		{"a strange queue", []sent{{"1", s, "ok", ""}, {"2", "x" + s, "ok", ""}}, "all", 0},
+		{"nothing is watched", []sent{{"1", "carillon-datastore", "ok", ""}}, "all", 0},
 		{"no queue", []sent{{"1", "", "ok", ""}}, "all", 0},
 		{"no id", []sent{{"1", s, "ok", ""}, {"", s, "fail", ""}}, "all", 0},
 	} {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 
+	"carillon/shared/host"
 	"carillon/shared/problem"
 )
 
@@ -72,6 +73,8 @@ func (c *call) function(p string) http.Handler {
 		return nil
 	case p == "/api/studio" || strings.HasPrefix(p, "/api/studio/"):
 		return c.Functions.Studio
+	case p == host.WebhookPath:
+		return c.Functions.Webhook
 	case strings.HasPrefix(p, "/api/"):
 		return c.Functions.API
 	}

@@ -66,8 +66,10 @@ func (c *call) messages(records []json.RawMessage) ([]message, error) {
 			m.function = c.Functions.Submit
 		case m.queue != "" && m.queue == c.FollowQueue:
 			m.function = c.Functions.Follow
+		case m.queue != "" && m.queue == c.DatastoreQueue && c.Functions.Datastore != nil:
+			m.function = c.Functions.Datastore
 		default:
-			return nil, fmt.Errorf("record %d comes from the queue %.100q; Carillon's are %q and %q", i, m.queue, c.SubmitQueue, c.FollowQueue)
+			return nil, fmt.Errorf("record %d comes from the queue %.100q; Carillon's are %q", i, m.queue, []string{c.SubmitQueue, c.FollowQueue, c.DatastoreQueue})
 		}
 	}
 	return messages, nil

@@ -35,7 +35,7 @@ func sample(t testing.TB, name string) []byte {
 
 func newHost(functions host.Functions) *Host {
 	return &Host{
-		Functions: functions, SubmitQueue: "carillon-submit", FollowQueue: "carillon-follow",
+		Functions: functions, SubmitQueue: "carillon-submit", FollowQueue: "carillon-follow", DatastoreQueue: "carillon-datastore",
 		Log: slog.New(slog.DiscardHandler),
 	}
 }
@@ -180,7 +180,7 @@ func open(t *testing.T, functions host.Functions, deadline time.Duration) hostte
 		}
 		return err
 	}
-	queues := map[string]string{hosttest.Submit: h.SubmitQueue, hosttest.Follow: h.FollowQueue}
+	queues := map[string]string{hosttest.Submit: h.SubmitQueue, hosttest.Follow: h.FollowQueue, hosttest.Datastore: h.DatastoreQueue}
 	return hosttest.Env{
 		Tick: func() error { return deliver(sample(t, "rule.json")) },
 		Message: func(function string, body []byte) error {

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"carillon/shared/host"
@@ -26,8 +27,37 @@ const (
 )
 
 // Events are the functions that the Functions host calls by itself, each with the name of its trigger's binding in
-// function.json. Everything else is HTTP, and is proxied.
-var Events = map[string]string{"recurrence": "tick", "submit": "message", "follow": "message"}
+// function.json. So are those that scripts/bundle makes for each team's datastores: BlobFunction and PoisonFunction begin
+// their names. Everything else is HTTP, and is proxied.
+//
+// datastore gets Carillon's own hints, changes what Event Grid sends to a Storage queue, poison what the host gave up of
+// the blob triggers: all are for Functions.Datastore.
+var Events = map[string]string{
+	"recurrence": "tick", "submit": "message", "follow": "message", "datastore": "message", "changes": "message", "poison": "message",
+}
+
+// What the names of functions begin with that scripts/bundle makes, with their bindings.
+const (
+	BlobFunction   = "blob_" // and a datastore's name: it has a blob trigger
+	BlobBinding    = "blob"
+	PoisonFunction = "poison_" // and a connection: as poison, on another storage account
+	poisonBinding  = "message"
+)
+
+// bindingOf is the name of the trigger's binding of a function that the host calls by itself.
+func bindingOf(function string) (binding string, ok bool) {
+	if strings.ContainsAny(function, "/?%") {
+		return "", false
+	}
+	switch {
+	case strings.HasPrefix(function, BlobFunction):
+		return BlobBinding, true
+	case strings.HasPrefix(function, PoisonFunction):
+		return poisonBinding, true
+	}
+	binding, ok = Events[function]
+	return binding, ok
+}
 
 const (
 	usualDeadline = 4 * time.Minute // every hosting plan allows five

@@ -27,12 +27,12 @@ const (
 // that function.json does not have are ignored.
 const done = `{"Outputs":{"done":true},"Logs":[],"ReturnValue":true}`
 
-// event answers a call of one of Events: done, or a problem and a status by which the host knows that it failed. The
+// event answers a call of a function that the host calls by itself: done, or a problem and a status by which the host knows that it failed. The
 // work goes on when the host hangs up; its deadline is our own.
 func (h *Host) event(w http.ResponseWriter, r *http.Request, function string) {
 	ctx, cancel := context.WithTimeout(withCall(context.WithoutCancel(r.Context()), function, r), h.deadline())
 	defer cancel()
-	err := h.invoke(ctx, http.MaxBytesReader(w, r.Body, maxCall), function)
+	err := h.invoke(ctx, r.Body, function)
 	if err != nil {
 		h.Log.WarnContext(ctx, "the call failed; the host is told so", "error", err)
 		problem.Write(w, err)
@@ -44,7 +44,15 @@ func (h *Host) event(w http.ResponseWriter, r *http.Request, function string) {
 
 // invoke reads an event call and makes it.
 func (h *Host) invoke(ctx context.Context, body io.Reader, function string) error {
-	data, err := binding(body, Events[function])
+	if strings.HasPrefix(function, BlobFunction) {
+		change, err := blobChange(body, function)
+		if err != nil {
+			return err
+		}
+		return h.deliver(ctx, h.Functions.Datastore, change)
+	}
+	name, _ := bindingOf(function)
+	data, err := binding(body, name)
 	if err != nil {
 		return err
 	}
@@ -57,11 +65,21 @@ func (h *Host) invoke(ctx context.Context, body io.Reader, function string) erro
 	if err != nil {
 		return err
 	}
-	handle := h.Functions.Submit
-	if function == "follow" {
-		handle = h.Functions.Follow
+	switch function {
+	case "submit":
+		return h.deliver(ctx, h.Functions.Submit, message)
+	case "follow":
+		return h.deliver(ctx, h.Functions.Follow, message)
 	}
-	return h.guard(ctx, func(ctx context.Context) error { return handle(ctx, message) })
+	return h.deliver(ctx, h.Functions.Datastore, message)
+}
+
+// deliver calls a function with a body.
+func (h *Host) deliver(ctx context.Context, function func(context.Context, []byte) error, body []byte) error {
+	if function == nil {
+		return problem.Newf(problem.Unavailable, "this Carillon watches no datastores; the event is given back")
+	}
+	return h.guard(ctx, func(ctx context.Context) error { return function(ctx, body) })
 }
 
 // guard calls a function and returns an error when it panics or outstays its deadline, so that neither becomes the
@@ -92,19 +110,30 @@ func (h *Host) guard(ctx context.Context, function func(context.Context) error) 
 
 // binding is the trigger's value in an event call. Nothing else is read: a message can overwrite Metadata.
 func binding(body io.Reader, name string) (json.RawMessage, error) {
-	text, err := io.ReadAll(body)
-	if err != nil {
-		return nil, problem.Newf(problem.BadRequest, "the call did not arrive whole: %v", err)
-	}
 	var call struct{ Data map[string]json.RawMessage }
-	if err := json.Unmarshal(text, &call); err != nil {
-		return nil, problem.Newf(problem.BadRequest, "this is no call of a Functions host: %v", err)
+	if err := readCall(body, &call); err != nil {
+		return nil, err
 	}
 	data, ok := call.Data[name]
 	if !ok || string(data) == "null" {
 		return nil, problem.Newf(problem.BadRequest, "the call has no Data.%s: function.json has to give its trigger that name", name)
 	}
 	return data, nil
+}
+
+// readCall reads the JSON of an event call.
+func readCall(body io.Reader, into any) error {
+	text, err := io.ReadAll(io.LimitReader(body, maxCall+1))
+	switch {
+	case err != nil:
+		return problem.Newf(problem.BadRequest, "the call did not arrive whole: %v", err)
+	case len(text) > maxCall:
+		return problem.Newf(problem.TooLarge, "the call has more than %d bytes", maxCall)
+	}
+	if err := json.Unmarshal(text, into); err != nil {
+		return problem.Newf(problem.BadRequest, "this is no call of a Functions host: %v", err)
+	}
+	return nil
 }
 
 // unquoted takes off a JSON string's quotes when data is one.
@@ -116,8 +145,9 @@ func unquoted(data []byte) (text []byte, ok bool) {
 	return []byte(s), true
 }
 
-// messageBody is what was sent to the queue. With dataType binary it arrives as base64, byte for byte. Without, text
-// arrives as a JSON string in a JSON string; it is taken too.
+// messageBody is what was sent to the queue. With dataType binary the message arrives as base64, byte for byte. Without,
+// text arrives as a JSON string in a JSON string; it is taken too. The message itself is base64 where Carillon has sent it;
+// Event Grid's may be that or plain, and host.json tells the host to leave messages as they are (messageEncoding).
 func messageBody(data json.RawMessage) ([]byte, error) {
 	text, quoted := unquoted(data)
 	if !quoted {
@@ -128,12 +158,18 @@ func messageBody(data json.RawMessage) ([]byte, error) {
 		return text, nil
 	}
 	if inner, twice := unquoted(text); twice {
-		return inner, nil
+		return plain64(inner), nil
 	}
-	if body, err := base64.StdEncoding.DecodeString(string(text)); err == nil {
-		return body, nil
+	return plain64(plain64(text)), nil
+}
+
+// plain64 takes off base64 when it is that. JSON never is.
+func plain64(text []byte) []byte {
+	plain, err := base64.StdEncoding.AppendDecode(nil, text)
+	if err != nil {
+		return text
 	}
-	return text, nil
+	return plain
 }
 
 // nextTick is when the host means to tick next, and zero when that cannot be read: a tick is never refused for what

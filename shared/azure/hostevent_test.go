@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -67,7 +68,11 @@ func TestMessageBody(t *testing.T) {
 	for _, c := range []struct{ data, want string }{
 		{`"eyJrIjoxfQ=="`, `{"k":1}`},
 		{`""`, ""},
-		{`"\"eyJrIjoxfQ==\""`, "eyJrIjoxfQ=="}, // text that looks like base64
+		{`"ZXlKcklqb3hmUT09"`, `{"k":1}`}, // base64 that the host has left as it was
+		{`"ZXlKcklqb3hmUQ=="`, `eyJrIjoxfQ`},
+		{`"W10="`, "[]"},
+		{`"\"eyJrIjoxfQ==\""`, `{"k":1}`},
+		{`"\"{\\\"k\\\":1}\""`, `{"k":1}`},
 		{`"\"\\\"a\\\"\""`, `"a"`},
 		{`"plain text"`, "plain text"},
 		{`"{\"k\":1}"`, `{"k":1}`},
@@ -86,12 +91,19 @@ func FuzzEvent(f *testing.F) {
 		f.Add("submit", []byte(seed))
 		f.Add("recurrence", []byte(seed))
 	}
+	f.Add("blob_inbox", []byte(`{"Data":{"blob":"AQI="},"Metadata":{"Uri":"\"http://a/b/c\"","name":"\"c\"","Properties":{"LastModified":"2026-11-22T17:53:24+00:00"}}}`))
 	h := &Host{Log: slog.New(slog.DiscardHandler), Functions: host.Functions{
 		Recurrence: func(context.Context, time.Time, time.Time) error { return nil },
 		Submit:     func(context.Context, []byte) error { return nil },
+		Datastore: func(_ context.Context, body []byte) error {
+			if !json.Valid(body) {
+				return errors.New("not JSON")
+			}
+			return nil
+		},
 	}}
 	f.Fuzz(func(t *testing.T, name string, body []byte) {
-		if name != "submit" {
+		if name != "submit" && name != "blob_inbox" {
 			name = "recurrence"
 		}
 		w := httptest.NewRecorder()

@@ -14,13 +14,13 @@ import (
 	"carillon/shared/problem"
 )
 
-// Handler answers what a Functions host asks of its custom handler: GET / (are you ready?), POST /<name> for Events,
-// and below /api/ what it proxies or forwards from people and programs. From outside only paths below /api/ arrive
+// Handler answers what a Functions host asks of its custom handler: GET / (are you ready?), POST /<name> for the
+// functions that it calls by itself, and below /api/ what it proxies or forwards from people and programs. From outside only paths below /api/ arrive
 // (routePrefix in host.json); none of them is ever taken for an event.
 func (h *Host) Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		name := strings.TrimPrefix(r.RequestURI, "/")
-		_, event := Events[name]
+		_, event := bindingOf(name)
 		switch {
 		case r.RequestURI == "/":
 			w.Header().Set("Content-Type", "application/json")
@@ -41,9 +41,10 @@ func isClean(p string) bool { return path.Clean(p) == strings.TrimSuffix(p, "/")
 
 // visit answers a request of people and programs.
 func (h *Host) visit(w http.ResponseWriter, r *http.Request) {
-	name, function := "api", h.Functions.API
-	if r.URL.Path == "/api/studio" || strings.HasPrefix(r.URL.Path, "/api/studio/") {
-		name, function = "studio", h.Functions.Studio
+	name, function := h.function(r.URL.Path)
+	if function == nil {
+		problem.Write(w, problem.Newf(problem.NotFound, "there is nothing at %s", r.URL.Path))
+		return
 	}
 	ctx, cancel := context.WithTimeout(withCall(r.Context(), name, r), h.deadline())
 	defer cancel()
@@ -57,6 +58,17 @@ func (h *Host) visit(w http.ResponseWriter, r *http.Request) {
 	answer := &answering{ResponseWriter: w}
 	defer h.recovered(ctx, answer)
 	function.ServeHTTP(answer, r)
+}
+
+// function is what answers at a path, and its name in the log.
+func (h *Host) function(path string) (name string, function http.Handler) {
+	switch {
+	case path == "/api/studio" || strings.HasPrefix(path, "/api/studio/"):
+		return "studio", h.Functions.Studio
+	case path == host.WebhookPath:
+		return "webhook", h.Functions.Webhook
+	}
+	return "api", h.Functions.API
 }
 
 // recovered answers for a function that panicked. An answer that is on its way is cut off.

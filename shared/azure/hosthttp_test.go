@@ -124,17 +124,31 @@ func TestUncleanPaths(t *testing.T) {
 	if len(seen) > 0 {
 		t.Errorf("functions saw %q", seen)
 	}
-	for target, studio := range map[string]bool{
-		"/api/x": false, "/api/x/": false, "/api/a%2Fb": false, "/api/a..b": false, "/api/studios": false, "/api/studio": true, "/api/studio/": true, "/api/studio/x": true,
+	for target, want := range map[string]string{
+		"/api/x": "api", "/api/x/": "api", "/api/a%2Fb": "api", "/api/a..b": "api", "/api/studios": "api", "/api/eventsx": "api", "/api/events/x": "api", "/api/blob_inbox": "api",
+		"/api/studio": "studio", "/api/studio/": "studio", "/api/studio/x": "studio", "/api/events": "webhook", "/api/events?code=x": "webhook",
 	} {
 		got := ""
 		say := func(name string) http.Handler {
 			return http.HandlerFunc(func(http.ResponseWriter, *http.Request) { got = name })
 		}
-		h := &Host{Functions: host.Functions{API: say("api"), Studio: say("studio")}, Log: slog.New(slog.DiscardHandler)}
+		h := &Host{Functions: host.Functions{API: say("api"), Studio: say("studio"), Webhook: say("webhook")}, Log: slog.New(slog.DiscardHandler)}
 		h.Handler().ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", target, nil))
-		if want := map[bool]string{false: "api", true: "studio"}[studio]; got != want {
+		if got != want {
 			t.Errorf("%s came to %q, want %s", target, got, want)
+		}
+	}
+}
+
+// Where nothing is watched, nothing is there to post events to, and the host hears that its events are not done.
+func TestNothingIsWatched(t *testing.T) {
+	h := &Host{Log: slog.New(slog.DiscardHandler)}
+	for target, want := range map[string]int{"/api/events": 404, "/datastore": 503, "/changes": 503, "/poison": 503, "/poison_Lake": 503, "/blob_inbox": 503} {
+		const call = `{"Data":{"message":"eA==","blob":"eA=="},"Metadata":{"name":"\"a\""}}`
+		w := httptest.NewRecorder()
+		h.Handler().ServeHTTP(w, httptest.NewRequest("POST", target, strings.NewReader(call)))
+		if w.Code != want {
+			t.Errorf("%s: %d %s, want %d", target, w.Code, w.Body, want)
 		}
 	}
 }

@@ -19,7 +19,7 @@ import (
 const lifetime = 7 * 24 * time.Hour
 
 // Queue returns a queue to send to (3 to 63 of a-z, 0-9 and -). It is created when it is first sent to. A body travels
-// as base64, as the Functions host expects it (messageEncoding). A Send is one request; it is repeated after faults
+// as base64, which the handler takes off. A Send is one request; it is repeated after faults
 // that pass, so that a message may be doubled.
 func (a *Account) Queue(name string) queue.Queue {
 	return sender{name: name, client: a.queues.NewQueueClient(name)}

@@ -18,17 +18,25 @@ type Functions struct {
 	// Submit and Follow get the body of a message of their queue.
 	Submit func(ctx context.Context, body []byte) error
 	Follow func(ctx context.Context, body []byte) error
-	// API answers everything below /api/ but /api/studio, which Studio answers.
-	API    http.Handler
-	Studio http.Handler
+	// Datastore gets whatever tells that data may have changed, as it came: an event, a list of them, a message of its
+	// queue. nil where nothing is watched: deliveries are refused then.
+	Datastore func(ctx context.Context, body []byte) error
+	// API answers everything below /api/ but /api/studio, which Studio answers, and /api/events, which Webhook does.
+	// Webhook may be nil: then nothing is there.
+	API     http.Handler
+	Studio  http.Handler
+	Webhook http.Handler
 }
+
+// WebhookPath is where other programs post events.
+const WebhookPath = "/api/events"
 
 // Right is what a key may do. Each holds those before it.
 type Right int
 
 const (
 	List    Right = iota // look at everything
-	Operate              // enable, disable, trigger, cancel
+	Operate              // enable, disable, trigger, cancel; post events
 	Author               // create, change, delete
 )
 
@@ -38,6 +46,9 @@ func (r Right) String() string { return [...]string{"list", "operate", "author"}
 func RightFor(r *http.Request) Right {
 	if r.Method == http.MethodGet || r.Method == http.MethodHead {
 		return List
+	}
+	if r.URL.Path == WebhookPath && (r.Method == http.MethodPost || r.Method == http.MethodOptions) {
+		return Operate
 	}
 	if r.Method == http.MethodPost {
 		switch r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:] {

@@ -38,6 +38,9 @@ func (h *Host) handler(at net.Addr) http.Handler {
 	mux.Handle("/api/", h.Functions.API)
 	mux.Handle("/api/studio", h.Functions.Studio)
 	mux.Handle("/api/studio/", h.Functions.Studio)
+	if h.Functions.Webhook != nil {
+		mux.Handle(host.WebhookPath, h.Functions.Webhook)
+	}
 	mux.HandleFunc("GET /api/backup", h.backup)
 	mux.Handle("GET /{$}", http.RedirectHandler("/api/studio", http.StatusFound))
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
@@ -61,7 +64,7 @@ func (h *Host) admit(w http.ResponseWriter, r *http.Request, loopback bool) erro
 	if loopback && !isLocalName(r.Host) {
 		return problem.Newf(problem.Forbidden, "this Carillon answers to localhost, not to %q", r.Host)
 	}
-	if origin := r.Header.Get("Origin"); origin != "" {
+	if origin := r.Header.Get("Origin"); origin != "" && !h.isSender(r) {
 		if u, err := url.Parse(origin); err != nil || u.Host != r.Host {
 			return problem.Newf(problem.Forbidden, "pages of %q may not ask this Carillon", origin)
 		}
@@ -89,12 +92,24 @@ func (h *Host) admit(w http.ResponseWriter, r *http.Request, loopback bool) erro
 	return nil
 }
 
+// isSender reports whether a request is an event from a program. Those that send CloudEvents have an Origin as
+// browsers do (HTTP 1.1 Web Hooks, 2), but they have a key, too, which no browser adds for another site's page.
+func (h *Host) isSender(r *http.Request) bool {
+	return r.URL.Path == host.WebhookPath && !h.Keys.None() && writtenKey(r) != ""
+}
+
+// keyOf prefers a written key to a password: a request that isSender lets pass for its key must be judged by it.
 func keyOf(r *http.Request) string {
+	if _, password, ok := r.BasicAuth(); ok && writtenKey(r) == "" {
+		return password
+	}
+	return writtenKey(r)
+}
+
+// writtenKey is a key that somebody has put into this very request: a browser remembers passwords only.
+func writtenKey(r *http.Request) string {
 	if key := r.Header.Get("x-functions-key"); key != "" {
 		return key
-	}
-	if _, password, ok := r.BasicAuth(); ok {
-		return password
 	}
 	return r.URL.Query().Get("code")
 }

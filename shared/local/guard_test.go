@@ -21,7 +21,7 @@ var (
 func door(at net.Addr, keys Keys) (*Host, http.Handler) {
 	says := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.Header.Get(actorHeader)) })
 	h := &Host{
-		Functions: host.Functions{API: says, Studio: says}, Keys: keys, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Functions: host.Functions{API: says, Studio: says, Webhook: says}, Keys: keys, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 		Backup: func(w io.Writer) (int64, error) { n, err := io.WriteString(w, "state"); return int64(n), err },
 		poke:   make(chan struct{}, 1),
 	}
@@ -68,6 +68,14 @@ func TestWhoComesIn(t *testing.T) {
 		{"a key in the query", network, keys, "GET", "/api/schedules?code=" + keys.List, nil, 200},
 		{"a key as a password", network, keys, "GET", "/api/studio", []string{"Authorization", "Basic eDpsaXN0LWtleS0wMTIzNDU2Nzg5"}, 200},
 
+		{"list posts events", network, keys, "POST", "/api/events", list, 403},
+		{"operate posts events", network, keys, "POST", "/api/events?code=" + keys.Operate, nil, 200},
+		{"a handshake", network, keys, "OPTIONS", "/api/events?code=" + keys.Operate, []string{"WebHook-Request-Origin", "eventgrid.azure.net"}, 200},
+		{"a handshake without a key", network, keys, "OPTIONS", "/api/events", []string{"WebHook-Request-Origin", "eventgrid.azure.net"}, 401},
+		{"events of another origin", network, keys, "POST", "/api/events?code=" + keys.Operate, []string{"Origin", "eventgrid.azure.net"}, 200},
+		{"events of another origin with a wrong key", network, keys, "POST", "/api/events?code=x", []string{"Origin", "eventgrid.azure.net"}, 401},
+		{"events of another origin with a password", network, keys, "POST", "/api/events", []string{"Origin", "https://evil.example", "Authorization", "Basic eDpvcGVyYXRlLWtleS0wMTIzNDU2Nw=="}, 403},
+		{"events of another origin where nobody has a key", loopback, Keys{}, "POST", "/api/events?code=x", []string{"Origin", "https://evil.example"}, 403},
 		{"backup by list", network, keys, "GET", "/api/backup", list, 403},
 		{"backup by author", network, keys, "GET", "/api/backup", author, 200},
 		{"the front door", loopback, Keys{}, "GET", "/", nil, 302},

@@ -28,6 +28,7 @@ type Host struct {
 	Functions host.Functions
 	Submit    *Queue
 	Follow    *Queue
+	Datastore *Queue // nil where Functions has no Datastore
 	Backup    func(w io.Writer) (int64, error)
 	Keys      Keys
 	Log       *slog.Logger
@@ -50,6 +51,9 @@ func (h *Host) Serve(ctx context.Context, listener net.Listener) error {
 	group.Go(func() { h.tick(ctx) })
 	group.Go(func() { h.receive(ctx, h.Submit, h.Functions.Submit) })
 	group.Go(func() { h.receive(ctx, h.Follow, h.Functions.Follow) })
+	if h.Datastore != nil {
+		group.Go(func() { h.receive(ctx, h.Datastore, h.Functions.Datastore) })
+	}
 	group.Go(func() {
 		<-ctx.Done()
 		soon, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)

@@ -27,7 +27,7 @@ type app struct {
 type function struct {
 	name     string
 	binding  string // the trigger's name
-	trigger  any    // a timerTrigger, a queueTrigger or a route
+	trigger  any    // a timerTrigger, a queueTrigger, a blobTrigger or a route
 	disabled bool
 	key      string
 }
@@ -63,6 +63,7 @@ type bindingJSON struct {
 	Schedule              string // timerTrigger
 	RunOnStartup          bool
 	QueueName, Connection string // queueTrigger
+	Path, Source          string // blobTrigger, and Connection
 	AuthLevel             string // httpTrigger
 	Methods               []string
 	Route                 *string
@@ -211,11 +212,24 @@ func readTrigger(name string, b bindingJSON, retry *retryJSON, settings map[stri
 		return readTimer(name, b, retry, settings, wrong)
 	case "queueTrigger":
 		return readQueue(name, b, settings, wrong)
+	case "blobTrigger":
+		return readBlob(name, b, settings, wrong)
 	case "httpTrigger":
 		return readRoute(name, b, wrong)
 	}
 	wrong.add("%s: this host does not know %q", name, b.Type)
 	return nil
+}
+
+// connection is the connection string of a binding.
+func (wrong *problems) connection(function string, b bindingJSON, settings map[string]string) (string, bool) {
+	for _, name := range []string{"AzureWebJobs" + b.Connection, b.Connection} {
+		if text, ok := settings[name]; ok {
+			return text, true
+		}
+	}
+	wrong.add("%s: the connection %q is no setting", function, b.Connection)
+	return "", false
 }
 
 // resolved is the value of a setting for %NAME%, and text otherwise.

@@ -43,25 +43,29 @@ func TestHost(t *testing.T) {
 // opened counts, so that each app has queues of its own.
 var opened atomic.Int64
 
+// open stages an app. As in our host.json, the host leaves messages as they are: base64 here, as our queues send them.
 func open(t *testing.T, q queues, mode string, functions host.Functions, deadline time.Duration) hosttest.Env {
-	folder := stage(t, strings.NewReplacer("enableProxyingHttpRequest", mode, `"maxDequeueCount": 2`, `"maxDequeueCount": 1, "batchSize": 32`).Replace(hostFile),
-		map[string]string{
-			"list": "", "author": "", "operate": "", "runs": "", "studio": httpFile("studio/{*rest}", "anonymous"),
-			"follow": strings.NewReplacer("%SUBMIT%", "%FOLLOW%").Replace(functionFiles["submit"]),
-			"api":    httpFile("schedules/{*rest}", "function"), "runs2": httpFile("runs/{*rest}", "function"),
-		})
-	submits, follows := fmt.Sprint("submit-", opened.Add(1)), fmt.Sprint("follow-", opened.Load())
-	h := hostdouble.Start(t, folder, settings(q.connection, "HANDLER", "carillon", "FUNCTIONS", answering(t, functions),
-		"DEADLINE", deadline.String(), "SUBMIT", submits, "FOLLOW", follows))
+	settled := strings.NewReplacer("enableProxyingHttpRequest", mode, `"maxDequeueCount": 2`, `"maxDequeueCount": 1, "batchSize": 32, "messageEncoding": "none"`).Replace(hostFile)
+	staged := map[string]string{
+		"list": "", "author": "", "operate": "", "runs": "", "studio": httpFile("studio/{*rest}", "anonymous"),
+		"api": httpFile("schedules/{*rest}", "function"), "runs2": httpFile("runs/{*rest}", "function"), "webhook": httpFile("events", "function", "post", "options"),
+	}
+	names := map[string]string{}
+	n := opened.Add(1)
+	for _, function := range []string{"submit", "follow", "datastore"} {
+		names[function] = fmt.Sprint(function, "-", n)
+		staged[function] = strings.NewReplacer("%SUBMIT%", names[function]).Replace(functionFiles["submit"])
+	}
+	h := hostdouble.Start(t, stage(t, settled, staged), settings(q.connection, "HANDLER", "carillon", "FUNCTIONS", answering(t, functions), "DEADLINE", deadline.String()))
 	return hosttest.Env{
 		Tick: func() error { return h.FireTimer("recurrence") },
 		Message: func(function string, body []byte) error {
-			before := len(h.Invocations())
-			q.send(map[string]string{"submit": submits, "follow": follows}[function], base(string(body)))
+			before, sent := len(h.Invocations()), base(string(body))
+			q.send(names[function], sent)
 			var call hostdouble.Invocation
 			await(t, "a message", func() bool {
 				for _, i := range h.Invocations()[before:] {
-					if i.Function == function && string(i.Body) == string(body) {
+					if i.Function == function && string(i.Body) == sent {
 						call = i
 						return true
 					}
@@ -77,11 +81,14 @@ func open(t *testing.T, q queues, mode string, functions host.Functions, deadlin
 				return nil, err
 			}
 			r.URL.Host = at.Host
-			key := h.Key("api")
-			if strings.HasPrefix(r.URL.Path, "/api/runs") {
-				key = h.Key("runs2")
+			key := "api"
+			switch {
+			case strings.HasPrefix(r.URL.Path, "/api/runs"):
+				key = "runs2"
+			case r.URL.Path == host.WebhookPath:
+				key = "webhook"
 			}
-			r.Header.Set("x-functions-key", key)
+			r.Header.Set("x-functions-key", h.Key(key))
 			return http.DefaultClient.Do(r)
 		},
 	}
@@ -97,7 +104,7 @@ func answering(t *testing.T, functions host.Functions) string {
 			}
 			return functions.Recurrence(ctx, time.Unix(0, now), time.Unix(0, until))
 		},
-		"submit": functions.Submit, "follow": functions.Follow,
+		"submit": functions.Submit, "follow": functions.Follow, "datastore": functions.Datastore,
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /{name}", func(w http.ResponseWriter, r *http.Request) {
@@ -114,7 +121,7 @@ func answering(t *testing.T, functions host.Functions) string {
 			w.WriteHeader(http.StatusInternalServerError)
 		}
 	})
-	for name, function := range map[string]http.Handler{"api": functions.API, "studio": functions.Studio} {
+	for name, function := range map[string]http.Handler{"api": functions.API, "studio": functions.Studio, "webhook": functions.Webhook} {
 		if function != nil {
 			mux.Handle("/http/"+name+"/", http.StripPrefix("/http/"+name, function))
 		}

@@ -153,8 +153,8 @@ func remote(at string, log *slog.Logger) host.Functions {
 		Recurrence: func(ctx context.Context, now, until time.Time) error {
 			return event(ctx, "recurrence", fmt.Appendf(nil, "%d %d", now.UnixNano(), until.UnixNano()))
 		},
-		Submit: message("submit"), Follow: message("follow"),
-		API: remoteHandler(at + "/http/api"), Studio: remoteHandler(at + "/http/studio"),
+		Submit: message("submit"), Follow: message("follow"), Datastore: message("datastore"),
+		API: remoteHandler(at + "/http/api"), Studio: remoteHandler(at + "/http/studio"), Webhook: remoteHandler(at + "/http/webhook"),
 	}
 }
 

@@ -1,7 +1,7 @@
 // Package hostdouble is an Azure Functions host for tests: it runs a staged bundle as the real one was seen to, its nasty
 // ways included, on real Storage queues (Azurite's), and fails the test when the handler does what a real host punishes.
 //
-// It serves timers, queues, and HTTP that is proxied or forwarded. As the real one it
+// It serves timers, queues, blob triggers that Event Grid feeds, and HTTP that is proxied or forwarded. As the real one it
 //
 //   - starts the handler in the bundle's folder, waits until GET / answers, and kills it (SIGKILL) at every stop;
 //   - wraps what is not an object twice in JSON, and lays the properties of a text message over its Metadata;
@@ -9,9 +9,10 @@
 //     call in it, and starts it again;
 //   - never restarts a handler that exits with 0; others it does, and stops at the third fault within 30 minutes;
 //   - hides a message for 10 minutes while it is in work, and longer when the host itself is gone;
-//   - tries a tick again, under its id, only where function.json says so.
+//   - tries a tick again, under its id, only where function.json says so;
+//   - tells of a blob five times within a third of a second, and then gives it up to a queue that all functions share.
 //
-// What it does not do: blobs, scaling out, a timer's state that outlives the host, connections by identity.
+// What it does not do: looking for blobs by itself, scaling out, a timer's state that outlives the host, connections by identity.
 package hostdouble
 
 import (
@@ -58,8 +59,8 @@ type life struct {
 type Invocation struct {
 	Function     string
 	ID           string
-	Try          int    // deliveries of a message, or tries of a tick, with this one
-	Body         []byte // of a message
+	Try          int    // deliveries of a message, or tries of a tick or a blob, with this one
+	Body         []byte // of a message; with messageEncoding none, its text as it is in the queue
 	Began, Ended time.Time
 	Status       int   // that the handler answered with; 0 when it did not
 	Err          error // nil when the host took the call as a success

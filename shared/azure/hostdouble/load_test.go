@@ -19,6 +19,7 @@ func goodFunction(binding string) string { return `{"bindings": [` + binding + `
 const (
 	goodTimer = `{"type": "timerTrigger", "direction": "in", "name": "tick", "schedule": "0 * * * * *"}`
 	goodQueue = `{"type": "queueTrigger", "direction": "in", "name": "message", "queueName": "q", "connection": "C", "dataType": "binary"}`
+	goodBlob  = `{"type": "blobTrigger", "direction": "in", "name": "blob", "path": "c/{name}", "source": "EventGrid", "connection": "C"}`
 	goodHTTP  = `{"type": "httpTrigger", "direction": "in", "name": "req", "route": "a/{b}"}, {"type": "http", "direction": "out", "name": "res"}`
 
 	account = "DefaultEndpointsProtocol=http;AccountName=a;AccountKey=YQ==;QueueEndpoint=http://127.0.0.1:9/a;"
@@ -57,14 +58,19 @@ func TestLoad(t *testing.T) {
 		{"no output", "http/function.json", goodFunction(strings.Split(goodHTTP, "}, ")[0] + "}"), "0 http outputs"},
 		{"an unknown route", "http/function.json", goodFunction(strings.Replace(goodHTTP, "{b}", "{b:int}", 1)), "{b:int}"},
 		{"an unknown level", "http/function.json", goodFunction(strings.Replace(goodHTTP, `"name"`, `"authLevel": "admin", "name"`, 1)), "admin"},
-		{"an unknown trigger", "blob/function.json", goodFunction(strings.Replace(goodTimer, "timerTrigger", "blobTrigger", 1)), "blobTrigger"},
+		{"an unknown trigger", "hub/function.json", goodFunction(strings.Replace(goodTimer, "timerTrigger", "eventHubTrigger", 1)), "eventHubTrigger"},
+		{"a blob trigger that scans", "blob/function.json", goodFunction(strings.Replace(goodBlob, "EventGrid", "", 1)), "source"},
+		{"a blob trigger that asks for a stream", "blob/function.json", goodFunction(strings.Replace(goodBlob, `"name"`, `"dataType": "stream", "name"`, 1)), "dataType"},
+		{"a blob trigger with a path that this host does not know", "blob/function.json", goodFunction(strings.Replace(goodBlob, "{name}", "{a}.{b}", 1)), "{a}.{b}"},
+		{"a blob trigger without a connection", "blob/function.json", goodFunction(strings.Replace(goodBlob, `"C"`, `"D"`, 1)), `"D"`},
+		{"a blob trigger with a wrong connection", "blob/function.json", goodFunction(strings.Replace(goodBlob, `"C"`, `"Wrong"`, 1)), "Wrong"},
 		{"two triggers", "timer/function.json", goodFunction(goodTimer + "," + goodTimer), "one trigger"},
 		{"an unknown retry", "timer/function.json", `{"retry": {"strategy": "often"}, "bindings": [` + goodTimer + `]}`, "often"},
 	} {
 		folder := t.TempDir()
 		files := map[string]string{
 			"host.json": goodHost, "handler": "x", "timer/function.json": goodFunction(goodTimer),
-			"queue/function.json": goodFunction(goodQueue), "http/function.json": goodFunction(goodHTTP), "docs/readme.md": "x",
+			"queue/function.json": goodFunction(goodQueue), "blob/function.json": goodFunction(goodBlob), "http/function.json": goodFunction(goodHTTP), "docs/readme.md": "x",
 		}
 		files[c.path] = c.text
 		for path, text := range files {

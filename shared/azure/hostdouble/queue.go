@@ -81,22 +81,25 @@ func readQueue(name string, b bindingJSON, settings map[string]string, wrong *pr
 	if b.DataType != "" && b.DataType != "string" && b.DataType != "binary" || b.Properties["supportsDeferredBinding"] != nil {
 		wrong.add("%s: a queue loses its content with dataType %q and properties %v", name, b.DataType, b.Properties)
 	}
-	connection, ok := settings[b.Connection]
-	if !ok {
-		connection, ok = settings["AzureWebJobs"+b.Connection]
+	if service := queueService(name, b, settings, wrong); service != nil {
+		q.client, q.poison = service.NewQueueClient(q.name), service.NewQueueClient(q.name+"-poison")
 	}
+	return q
+}
+
+// queueService has the queues of a binding's connection; it is nil when that is wrong.
+func queueService(name string, b bindingJSON, settings map[string]string, wrong *problems) *azqueue.ServiceClient {
+	connection, ok := wrong.connection(name, b, settings)
 	if !ok {
-		wrong.add("%s: the connection %q is no setting", name, b.Connection)
-		return q
+		return nil
 	}
 	options := &azqueue.ClientOptions{ClientOptions: azcore.ClientOptions{Retry: policy.RetryOptions{MaxRetries: -1}}}
 	service, err := azqueue.NewServiceClientFromConnectionString(connection, options)
 	if err != nil {
 		wrong.add("%s: the connection %s: %w", name, b.Connection, err)
-		return q
+		return nil
 	}
-	q.client, q.poison = service.NewQueueClient(q.name), service.NewQueueClient(q.name+"-poison")
-	return q
+	return service
 }
 
 // poll fetches messages and puts them to work until the host ends.
@@ -228,12 +231,7 @@ func lay(metadata map[string]any, name string, value json.RawMessage) {
 
 // toPoison moves a message to the queue for those that were given up.
 func (h *Host) toPoison(ctx context.Context, q queueTrigger, m *azqueue.DequeuedMessage) {
-	_, err := q.poison.EnqueueMessage(ctx, *m.MessageText, nil)
-	if queueerror.HasCode(err, queueerror.QueueNotFound) {
-		if _, err = q.poison.Create(ctx, nil); err == nil || queueerror.HasCode(err, queueerror.QueueAlreadyExists) {
-			_, err = q.poison.EnqueueMessage(ctx, *m.MessageText, nil)
-		}
-	}
+	err := enqueue(ctx, q.poison, *m.MessageText)
 	if err == nil {
 		_, err = q.client.DeleteMessage(ctx, *m.MessageID, *m.PopReceipt, nil)
 	}
@@ -242,8 +240,19 @@ func (h *Host) toPoison(ctx context.Context, q queueTrigger, m *azqueue.Dequeued
 	}
 }
 
-// Poisoned returns the messages that were given up of a queue of the app, 32 at most. One that is not base64 is given
-// as it is.
+// enqueue sends to a queue, which is made when it is not there.
+func enqueue(ctx context.Context, to *azqueue.QueueClient, text string) error {
+	_, err := to.EnqueueMessage(ctx, text, nil)
+	if queueerror.HasCode(err, queueerror.QueueNotFound) {
+		if _, err = to.Create(ctx, nil); err == nil || queueerror.HasCode(err, queueerror.QueueAlreadyExists) {
+			_, err = to.EnqueueMessage(ctx, text, nil)
+		}
+	}
+	return err
+}
+
+// Poisoned returns the messages that were given up of a queue of the app, 32 at most, decoded as messageEncoding says. One
+// that is not base64 is given as it is.
 func (h *Host) Poisoned(queue string) [][]byte {
 	h.t.Helper()
 	for _, f := range h.app.functions {

@@ -30,7 +30,8 @@ func recorded(t *testing.T) map[string]request {
 		if err := json.Unmarshal(line, &r); err != nil {
 			t.Fatal(err)
 		}
-		all[r.Name] = request{Header: r.Hdr, Body: strings.Replace(r.Body, `{"msg":`, `{"message":`, 1)}
+		ours := strings.NewReplacer(`{"msg":`, `{"message":`, `"dir":"\"dir3\"",`, "", `,"ext":"\"json\""`, "") // our names and paths
+		all[r.Name] = request{Header: r.Hdr, Body: ours.Replace(r.Body)}
 	}
 	return all
 }
@@ -76,6 +77,13 @@ func TestShapes(t *testing.T) {
 	q.send("followed", base(`{"Id":"SPOOF","DequeueCount":"99","x":{"y":2},"list":[1,2],"fooTrigger":"t","n":5}`))
 	ended(t, h, "submit", 1)
 	ended(t, h, "follow", 1)
+	q.put("data", "dir1/my file.json", `{"name":"EVIL"}`)
+	blobs := hostdouble.Start(t, stage(t, hostFile, blobFunctions), settings(q.connection))
+	for _, function := range []string{"blob_data", "blob_whole"} {
+		if err := blobs.BlobEvent(function, "data", "dir1/my file.json"); err != nil {
+			t.Error(err)
+		}
+	}
 	failing := hostdouble.Start(t, stage(t, hostFile, nil), settings(nowhere, "DO", "500"))
 	if failing.FireTimer("recurrence") == nil {
 		t.Error("a tick succeeds")
@@ -90,6 +98,8 @@ func TestShapes(t *testing.T) {
 		{"timer, second try", ticks[1]},
 		{"queue, binary", seen(t, h, "/submit", 1)[0]},
 		{"queue, text that overwrites the metadata", seen(t, h, "/follow", 1)[0]},
+		{"blob, text", seen(t, blobs, "/blob_whole", 1)[0]},
+		{"blob, deferred", seen(t, blobs, "/blob_data", 1)[0]},
 	} {
 		if got, want := shapeOf(t, c.got), shapeOf(t, real[c.name]); got != want {
 			t.Errorf("%s:\ngot  %s\nwant %s", c.name, got, want)

@@ -19,14 +19,18 @@ const (
 	Recurrence = "recurrence"
 	Submit     = "submit"
 	Follow     = "follow"
+	Datastore  = "datastore"
 )
+
+// messages are those that get the bodies of messages.
+var messages = []string{Submit, Follow, Datastore}
 
 // Env is an adapter that serves the functions it was opened with, and the platform around it. An error of a delivery
 // says that the platform takes the event as not done. Everything may be called concurrently.
 type Env struct {
 	// Tick is one call of the timer.
 	Tick func() error
-	// Message delivers a body to Submit or Follow, as the platform carries it, once.
+	// Message delivers a body to one of the functions that get messages, as the platform carries it, once.
 	Message func(function string, body []byte) error
 	// Garbage puts a payload where the platform puts its own; nil where there is no such place.
 	Garbage func(function string, payload []byte) error
@@ -43,7 +47,7 @@ type Sample struct {
 	Name     string
 	Function string
 	Deliver  func() error
-	Body     string // what Submit or Follow has to get
+	Body     string // what a function that gets messages has to get
 	Refused  bool   // no function may be called, and the platform has to hear of it
 }
 
@@ -101,7 +105,7 @@ func (f *recorder) functions() host.Functions {
 		Recurrence: func(ctx context.Context, now, until time.Time) error {
 			return f.call(ctx, received{function: Recurrence, now: now, until: until})
 		},
-		Submit: message(Submit), Follow: message(Follow),
+		Submit: message(Submit), Follow: message(Follow), Datastore: message(Datastore),
 	}
 }
 
@@ -183,7 +187,7 @@ func testBodies(t *testing.T, open Open) {
 		"7", "null", `"quoted"`, `"\"twice\""`, "YWJj", "00112233445566778899aabbccddeeff", " {} ",
 		`{"Id":"spoofed","DequeueCount":99,"sys":{},"Data":{},"messageId":"spoofed"}`, strings.Repeat("ü", 16<<10),
 	} {
-		for _, function := range []string{Submit, Follow} {
+		for _, function := range messages {
 			if err := e.Message(function, []byte(body)); err != nil {
 				t.Errorf("%s, %.40q: %v", function, body, err)
 			}
@@ -211,9 +215,11 @@ func testOutcomes(t *testing.T, open Open) {
 	} {
 		f := &recorder{outcome: c.outcome}
 		e := open(t, f.functions(), c.deadline)
-		for function, err := range map[string]error{
-			Recurrence: e.Tick(), Submit: e.Message(Submit, []byte("x")), Follow: e.Message(Follow, []byte("x")),
-		} {
+		errs := map[string]error{Recurrence: e.Tick()}
+		for _, function := range messages {
+			errs[function] = e.Message(function, []byte("x"))
+		}
+		for function, err := range errs {
 			if done := err == nil; done != c.done {
 				t.Errorf("%s of %s: done is %t (%v), want %t", c.name, function, done, err, c.done)
 			}
@@ -222,7 +228,7 @@ func testOutcomes(t *testing.T, open Open) {
 		for _, call := range f.take() {
 			called[call.function] = true
 		}
-		if len(called) != 3 {
+		if len(called) != len(errs) {
 			t.Errorf("%s: only %v were called", c.name, called)
 		}
 	}
@@ -240,7 +246,7 @@ func testGarbage(t *testing.T, open Open) {
 		strings.Repeat("[", 100_000), `{"a":` + strings.Repeat(`{"a":`, 100_000), `"` + strings.Repeat("x", 8<<20) + `"`,
 		`{"Data":{"message":"` + strings.Repeat("x", 8<<20) + `"}}`, `{"Records":[{"body":"` + strings.Repeat("x", 8<<20) + `"}]}`,
 	} {
-		for _, function := range []string{Submit, Follow, Recurrence} {
+		for _, function := range append([]string{Recurrence}, messages...) {
 			err := e.Garbage(function, []byte(payload))
 			if calls := f.take(); function != Recurrence && (err == nil || len(calls) > 0) {
 				t.Errorf("%s with %.40q: got error %v and %d calls, want it refused", function, payload, err, len(calls))
@@ -271,7 +277,7 @@ func testAtOnce(t *testing.T, open Open) {
 	var group sync.WaitGroup
 	for n := range e.AtOnce {
 		group.Go(func() {
-			if err := e.Message([]string{Submit, Follow}[n%2], fmt.Append(nil, n)); err != nil {
+			if err := e.Message(messages[n%len(messages)], fmt.Append(nil, n)); err != nil {
 				t.Errorf("%d: %v", n, err)
 			}
 		})
@@ -282,7 +288,7 @@ func testAtOnce(t *testing.T, open Open) {
 		got[call.body] = call.function
 	}
 	for n := range e.AtOnce {
-		if want := []string{Submit, Follow}[n%2]; got[fmt.Sprint(n)] != want {
+		if want := messages[n%len(messages)]; got[fmt.Sprint(n)] != want {
 			t.Errorf("message %d came to %q, want %s", n, got[fmt.Sprint(n)], want)
 		}
 	}
@@ -302,7 +308,11 @@ func testContext(t *testing.T, open Open) {
 		return nil
 	}}
 	e := open(t, f.functions(), patience)
-	if err := errors.Join(e.Tick(), e.Message(Submit, []byte("x")), e.Message(Follow, []byte("x"))); err != nil {
+	errs := []error{e.Tick()}
+	for _, function := range messages {
+		errs = append(errs, e.Message(function, []byte("x")))
+	}
+	if err := errors.Join(errs...); err != nil {
 		t.Error(err)
 	}
 	mu.Lock()

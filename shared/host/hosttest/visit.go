@@ -33,7 +33,7 @@ func testVisits(t *testing.T, open Open) {
 			io.WriteString(w, `{"at":"`+name+`"}`)
 		})
 	}
-	e := open(t, host.Functions{API: f("api"), Studio: f("studio")}, time.Hour)
+	e := open(t, host.Functions{API: f("api"), Studio: f("studio"), Webhook: f("webhook")}, time.Hour)
 	if e.Visit == nil {
 		t.Skip("the platform brings no HTTP")
 	}
@@ -48,6 +48,8 @@ func testVisits(t *testing.T, open Open) {
 		{"api", "POST", "/api/schedules/a/enable", "", "", ""},
 		{"studio", "GET", "/api/studio", "", "", ""},
 		{"studio", "GET", "/api/studio/schedules/a", "token=b", "", ""},
+		{"webhook", "POST", host.WebhookPath, "", media, `[{"eventType":"x"}]`},
+		{"webhook", "OPTIONS", host.WebhookPath, "", "", ""},
 	} {
 		got = visited{}
 		status, body, header := visit(t, e.Visit, want)
@@ -91,11 +93,12 @@ func testOutside(t *testing.T, open Open) {
 	functions := f.functions()
 	functions.API = http.NotFoundHandler()
 	functions.Studio = http.NotFoundHandler()
+	functions.Webhook = http.NotFoundHandler()
 	e := open(t, functions, time.Hour)
 	if e.Visit == nil {
 		t.Skip("the platform brings no HTTP")
 	}
-	for _, name := range []string{Recurrence, Submit, Follow} {
+	for _, name := range append([]string{Recurrence}, messages...) {
 		for _, way := range []string{
 			"/%s", "//%s", "/api/%s", "/api/../%s", "/api//../%s", "/api/./../%s", "/api/%%2e%%2e/%s", "/api/..%%2f%s", "/api%%2f..%%2f%s",
 			"/api/%%252e%%252e/%s", "/api/studio/../../%s", "/api/schedules/%%2e%%2e/%%2e%%2e/%s", "/API/../%s", "/api/..;/%s", "/api/..%%5c%s", "/api/../%s?a=b", "/api/../%s/",

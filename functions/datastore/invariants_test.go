@@ -1,0 +1,372 @@
+package datastore_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"carillon/shared/schedule"
+	"carillon/shared/source"
+)
+
+// lake is a datastore that keeps its history, and sends events, or is polled, or both.
+type lake struct {
+	w      *simulation
+	name   string
+	events bool
+	polled bool
+
+	mu      sync.Mutex
+	mem     source.Mem
+	files   map[string]string  // the version of each file
+	history map[string]history // of each version of each file, by path and version
+	folders int                // that were made by renaming
+}
+
+// history is when a version came to be at its path, and when it came back there last. A renamed one is older than that.
+type history struct {
+	at, back time.Time
+	renamed  bool
+}
+
+func newLake(w *simulation, name string, events, polled bool) *lake {
+	return &lake{w: w, name: name, events: events, polled: polled, mem: source.Mem{PageSize: 3}, files: map[string]string{}, history: map[string]history{}}
+}
+
+// List fails now and then, and files change while a listing is under way.
+func (l *lake) List(ctx context.Context, folder string, recursive bool, token string) (page source.Page, err error) {
+	if l.polled && l.w.chance(200) {
+		l.change()
+	}
+	err = l.w.call(ctx, func() (err error) {
+		page, err = l.mem.List(ctx, folder, recursive, token)
+		return err
+	})
+	return page, l.fault(err)
+}
+
+func (l *lake) Stat(ctx context.Context, path string) (f source.File, err error) {
+	err = l.w.call(ctx, func() (err error) {
+		f, err = l.mem.Stat(ctx, path)
+		return err
+	})
+	return f, l.fault(err)
+}
+
+func (l *lake) fault(err error) error {
+	switch {
+	case err == nil && l.w.chance(5):
+		return source.ErrDenied
+	case err == nil && l.w.chance(5):
+		return source.ErrToken
+	}
+	return err
+}
+
+// change changes something: a file is written, mostly, or deleted, or a folder is renamed.
+func (l *lake) change() {
+	kind, folder := l.w.below(100), []string{"in", "in", "in/d", "in/e", "other"}[l.w.below(5)]
+	path := fmt.Sprintf("%s/%02d%s", folder, l.w.below(12), []string{".csv", ".txt"}[l.w.below(2)])
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case kind < 5:
+		l.rename("in/d", "in/e")
+	case kind < 10:
+		l.rename("in/e", "in/d")
+	case kind < 25:
+		l.mem.Delete(path)
+		delete(l.files, path)
+	default:
+		f := l.mem.Put(path, time.Now())
+		l.came(path, f.ETag, false)
+		l.tell("BlobCreated", map[string]any{"api": "PutBlob", "eTag": f.ETag, "url": "https://acme.blob.core.windows.net/" + l.name + "/" + escape(path), "sequencer": "1"})
+	}
+}
+
+func (l *lake) came(path, etag string, renamed bool) {
+	l.files[path] = etag
+	h, before := l.history[path+"\x00"+etag]
+	if h.back = time.Now(); !before {
+		h.at, h.renamed = h.back, renamed
+	}
+	l.history[path+"\x00"+etag] = h
+}
+
+// rename moves a folder where none is.
+func (l *lake) rename(from, to string) {
+	var moved []string
+	for path := range l.files {
+		if strings.HasPrefix(path, to+"/") {
+			return
+		}
+		if strings.HasPrefix(path, from+"/") {
+			moved = append(moved, path)
+		}
+	}
+	l.mem.Rename(from, to)
+	for _, path := range moved {
+		l.came(to+strings.TrimPrefix(path, from), l.files[path], true)
+		delete(l.files, path)
+	}
+	url := "https://acme.dfs.core.windows.net/" + l.name + "/"
+	l.tell("DirectoryRenamed", map[string]any{"api": "RenameDirectory", "sourceUrl": url + from, "destinationUrl": url + to, "sequencer": "1"})
+}
+
+// tell sends an event. Where folders are looked at as well, it may be lost.
+func (l *lake) tell(kind string, data map[string]any) {
+	if !l.events {
+		return
+	}
+	body, _ := json.Marshal(map[string]any{"eventType": "Microsoft.Storage." + kind, "eventTime": time.Now().Format(time.RFC3339Nano), "data": data})
+	l.w.events.post(body, time.Duration(l.w.below(2000))*time.Millisecond, l.polled)
+}
+
+// change changes a lake; told says that time has begun.
+func (w *simulation) change(bool) { w.lakes[w.below(len(w.lakes))].change() }
+
+// outcome is where a version of a file stands: in an occurrence, or in the open window.
+type outcome struct {
+	occurrence string
+	revision   int
+	reason     schedule.Reason
+}
+
+// check finds what must never be, once everything has come to rest.
+func (w *simulation) check() {
+	found := w.outcomes()
+	w.once(found)
+	w.whole(found)
+	w.orphans()
+	w.remembered()
+}
+
+func (w *simulation) occurrences() (all []schedule.Occurrence) {
+	w.t.Helper()
+	for token, first := "", true; first || token != ""; first = false {
+		page, next, err := w.db.Occurrences(w.t.Context(), token, 500, func(schedule.Occurrence) bool { return true })
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		all, token = append(all, page...), next
+	}
+	return all
+}
+
+// outcomes are all versions of files that stand anywhere, by schedule and version. It checks that occurrences have come
+// to their ends, with the runs and the number of changes that they should have.
+func (w *simulation) outcomes() map[string]map[string][]outcome {
+	found := map[string]map[string][]outcome{}
+	add := func(id string, c schedule.Change, x outcome) {
+		if found[id] == nil {
+			found[id] = map[string][]outcome{}
+		}
+		key := c.Datastore + "\x00" + c.Path + "\x00" + c.ETag
+		found[id][key] = append(found[id][key], x)
+	}
+	for _, o := range w.occurrences() {
+		runs := 1
+		if o.Status == schedule.Skipped && o.Reason != "" {
+			runs = 0
+		}
+		if made := w.fake.Submissions(o.ID); made != runs || !o.Status.Final() {
+			w.t.Errorf("occurrence %s of %s is %s (%s %s) with %d runs", o.ID, o.Schedule, o.Status, o.Reason, o.Error, made)
+		}
+		x := outcome{o.ID, o.Revision, o.Reason}
+		if !o.Windowed() {
+			add(o.ScheduleID(), *o.Change, x)
+			continue
+		}
+		fresh := 0
+		for _, c := range w.changes(o.ID) {
+			if add(o.ScheduleID(), c, x); !c.At.Before(o.Window.Start) {
+				fresh++
+			}
+		}
+		if fresh != o.Changes {
+			w.t.Errorf("occurrence %s of %s says %d changes and has %d", o.ID, o.Schedule, o.Changes, fresh)
+		}
+	}
+	for name := range w.watching {
+		r, err := w.db.Schedule(w.t.Context(), name)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		if !r.Window.Known() {
+			continue
+		}
+		lanes, err := w.db.Lanes(w.t.Context(), r.Schedule.Value.ID)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		open := w.changes(r.Window.Value.Occurrence)
+		for _, c := range open {
+			add(r.Schedule.Value.ID, c, outcome{r.Window.Value.Occurrence, r.Window.Value.Revision, ""})
+		}
+		n := 0
+		for _, lane := range lanes {
+			n += lane.Value.Count
+		}
+		if n != len(open) || !r.Window.Value.Gathers() {
+			w.t.Errorf("the open window of %s counts %d changes and has %d", name, n, len(open))
+		}
+	}
+	return found
+}
+
+func (w *simulation) changes(occurrence string) (all []schedule.Change) {
+	w.t.Helper()
+	for token, first := "", true; first || token != ""; first = false {
+		page, next, err := w.db.ChangesOf(w.t.Context(), occurrence, token, 500)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		all, token = append(all, page...), next
+	}
+	return all
+}
+
+// once: no version stands twice, and none that was there before its schedule began to watch.
+func (w *simulation) once(found map[string]map[string][]outcome) {
+	for id, versions := range found {
+		for key, places := range versions {
+			if len(places) > 1 {
+				w.t.Errorf("%s: %q stands %d times: %v", id, key, len(places), places)
+			}
+			name, version, _ := strings.Cut(key, "\x00")
+			came, known := w.lake(name).history[version]
+			began := w.began(id, places[0].revision)
+			if !known && places[0].reason == "" {
+				w.t.Errorf("%s: %q fired and never was", id, key)
+			}
+			if known && came.back.Before(began.Add(-time.Second)) && !w.existing(id, places[0].revision) {
+				w.t.Errorf("%s: %q fired; it came at %v, before the baseline at %v", id, key, came.back, began)
+			}
+		}
+	}
+}
+
+// began is the baseline that held for a revision of a schedule.
+func (w *simulation) began(id string, revision int) (at time.Time) {
+	for _, b := range w.baselines[id] {
+		if b.revision <= revision {
+			at = b.at
+		}
+	}
+	return at
+}
+
+// existing reports whether a schedule fires for what was there at its beginning.
+func (w *simulation) existing(id string, revision int) bool {
+	for _, x := range w.watching {
+		if x.schedule.ID == id {
+			return x.schedule.Trigger.ProcessExisting && w.began(id, revision).Equal(x.schedule.Created)
+		}
+	}
+	return false
+}
+
+func (w *simulation) lake(name string) *lake {
+	return w.lakes[slices.IndexFunc(w.lakes, func(l *lake) bool { return l.name == name })]
+}
+
+// whole: every version that is there, and came after the baseline, stands somewhere. One that a renaming brought before
+// the first look counts as one that was there.
+func (w *simulation) whole(found map[string]map[string][]outcome) {
+	required := 0
+	for name, x := range w.watching {
+		s := x.schedule
+		if s.Status != schedule.Active {
+			continue
+		}
+		began := w.began(s.ID, s.Revision)
+		for _, f := range s.Trigger.Folders() {
+			l := w.lake(f.Datastore)
+			for _, path := range slices.Sorted(maps.Keys(l.files)) {
+				version := path + "\x00" + l.files[path]
+				came := l.history[version]
+				late := came.at.Before(began.Add(time.Second)) || came.renamed && l.polled && (x.looked.IsZero() || !came.at.After(x.looked))
+				if f.Misses(path) != "" || late && !w.existing(s.ID, s.Revision) {
+					continue
+				}
+				required++
+				if n := len(found[s.ID][f.Datastore+"\x00"+version]); n != 1 {
+					w.t.Errorf("%s: %q of %s came at %v (renamed %v), baseline %v, and stands %d times", name, version, l.name, came.at, came.renamed, began, n)
+				}
+			}
+		}
+	}
+	if required < 50 {
+		w.t.Errorf("only %d versions were to fire", required)
+	}
+}
+
+// orphans: rows that belong to nothing.
+func (w *simulation) orphans() {
+	stands, open, occurrences := map[string]bool{}, map[string]bool{}, map[string]bool{}
+	for name, x := range w.watching {
+		r, err := w.db.Schedule(w.t.Context(), name)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		stands[name], stands[x.schedule.ID] = true, true
+		open[r.Window.Value.Occurrence] = true
+	}
+	for _, o := range w.occurrences() {
+		occurrences[o.ID] = true
+	}
+	for _, row := range rowsOf(w.t, w.rows, "") {
+		part := strings.Split(row.Sort, "|")
+		var owned bool
+		switch part[0] {
+		case "chg", "old":
+			owned = occurrences[part[1]] || open[part[1]]
+		case "lane":
+			owned = open[part[1]]
+		case "once":
+			owned = occurrences[string(row.Value)] || open[string(row.Value)]
+		case "sch", "see", "rev":
+			owned = stands[part[1]]
+		case "path":
+			var seen schedule.Seen
+			owned = json.Unmarshal(row.Value, &seen) == nil && (stands[part[1]] || occurrences[seen.Occurrence])
+		case "wake":
+			owned = stands[part[3]]
+		case "occ", "log", "watch":
+			owned = true
+		}
+		if !owned {
+			w.t.Errorf("row %s belongs to nothing", row.Sort)
+		}
+	}
+}
+
+// remembered: another look at everything finds nothing new, and changes nothing of what is remembered.
+func (w *simulation) remembered() {
+	occurrences, pages := len(w.occurrences()), rowsOf(w.t, w.rows, "see|")
+	for range 40 {
+		time.Sleep(15 * time.Second)
+		w.tick(true)
+	}
+	w.running.Wait()
+	for name, x := range w.watching {
+		r, err := w.db.Schedule(w.t.Context(), name)
+		if p := r.Poll.Value; err != nil || p.Problem != "" || !p.Wake.IsZero() && time.Since(p.Looked) > 6*time.Minute {
+			w.t.Errorf("%s: the last look was at %v, %s %v", name, p.Looked, p.Problem, err)
+		}
+		if polled := slices.ContainsFunc(x.schedule.Trigger.Folders(), func(f schedule.Folder) bool { return w.lake(f.Datastore).polled }); polled == r.Poll.Value.Wake.IsZero() && x.schedule.Status == schedule.Active {
+			w.t.Errorf("%s: looks %v", name, r.Poll.Value)
+		}
+	}
+	if n := len(w.occurrences()); n != occurrences {
+		w.t.Errorf("looking again makes %d occurrences", n-occurrences)
+	}
+	if again := rowsOf(w.t, w.rows, "see|"); len(again) != len(pages) {
+		w.t.Errorf("looking again makes %d pages of %d", len(again), len(pages))
+	}
+}
