@@ -23,6 +23,7 @@ import (
 	"carillon/shared/problem"
 	"carillon/shared/queue"
 	"carillon/shared/recur"
+	"carillon/shared/source"
 	"carillon/shared/store"
 )
 
@@ -42,6 +43,8 @@ type Function struct {
 	Submit  queue.Queue
 	Now     func() time.Time
 	Log     *slog.Logger
+
+	Datastores *source.Datastores // that schedules may watch; nil for none
 }
 
 // Route is one operation of the API.
@@ -71,6 +74,9 @@ var Routes = []Route{
 	{http.MethodGet, "/api/runs/{id}", (*Function).getRun},
 	{http.MethodPost, "/api/runs/{id}/cancel", (*Function).cancelRun},
 	{http.MethodGet, "/api/runs/{id}/output", (*Function).runOutput},
+	{http.MethodGet, "/api/runs/{id}/changes", (*Function).runChanges},
+	{http.MethodGet, "/api/datastores", (*Function).listDatastores},
+	{http.MethodGet, "/api/explain", (*Function).explain},
 	{http.MethodGet, "/api/pipelines", (*Function).listPipelines},
 	{http.MethodGet, "/api/openapi.yaml", (*Function).contract},
 }

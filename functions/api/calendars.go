@@ -121,11 +121,17 @@ func (f *Function) preview(r *http.Request) (answer, error) {
 		return answer{}, err
 	}
 	times, notices, err := f.upcoming(r, due, due.Next, n)
+	if d.Trigger.Watch != nil {
+		notices = append(watchNotices(d), timeless(d.Trigger))
+	}
 	return answer{body: previewed{When: d.Trigger.String(), Items: times, Notices: notices}}, err
 }
 
-// upcoming computes the next times of a schedule, beginning with the first.
+// upcoming computes the next times of a schedule, beginning with the first. A datastore trigger has none.
 func (f *Function) upcoming(r *http.Request, due schedule.Due, first time.Time, n int) (times []occurrenceTime, notices []string, err error) {
+	if due.Trigger.Watch != nil {
+		return []occurrenceTime{}, nil, nil
+	}
 	rule, errs := due.Trigger.Compile(due.Anchor)
 	if len(errs) > 0 {
 		return nil, nil, errs

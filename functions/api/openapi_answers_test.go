@@ -1,204 +1,19 @@
 package api
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
-	"log/slog"
-	"mime"
 	"net/http"
 	"net/http/httptest"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
-	"carillon/shared/pipeline"
+	"carillon/shared/host"
 	"carillon/shared/problem"
-	"carillon/shared/queue"
 	"carillon/shared/schedule"
-	"carillon/shared/store"
 )
-
-// live asks a running API over memory and holds what it answers against the document.
-type live struct {
-	document *document
-	db       *store.DB
-	driver   *failing
-	fake     *stepped
-	handler  http.Handler
-	now      time.Time
-	seen     map[string]bool // "get /api/runs 200"
-	headers  http.Header     // of the last answer
-}
-
-// failing is a store that answers with an error while there is one, but for some reads that still succeed.
-type failing struct {
-	store.Driver
-	err   error
-	spare int // reads
-}
-
-func (f *failing) Get(ctx context.Context, part, sort string) (store.Row, error) {
-	if f.spare--; f.err != nil && f.spare < 0 {
-		return store.Row{}, f.err
-	}
-	return f.Driver.Get(ctx, part, sort)
-}
-
-func (f *failing) Scan(ctx context.Context, part, from, to string, max int) ([]store.Row, error) {
-	if f.err != nil {
-		return nil, f.err
-	}
-	return f.Driver.Scan(ctx, part, from, to, max)
-}
-
-func (f *failing) Apply(ctx context.Context, part string, ops ...store.Op) error {
-	return cmp.Or(f.err, f.Driver.Apply(ctx, part, ops...))
-}
-
-// stepped is a Fake whose runs have steps, and that does not list while there is an error.
-type stepped struct {
-	*pipeline.Fake
-	err error
-}
-
-func (s *stepped) Status(ctx context.Context, kind, id string) (pipeline.Report, error) {
-	r, err := s.Fake.Status(ctx, kind, id)
-	r.Steps = []pipeline.Step{{Name: "one", Status: schedule.Failed, Started: noon, Ended: noon, Exit: 3, Error: "exit status 3"}, {Name: "two", Status: schedule.Waiting}}
-	return r, err
-}
-
-func (s *stepped) List(ctx context.Context, after string, max int) ([]pipeline.Pipeline, error) {
-	if s.err != nil {
-		return nil, s.err
-	}
-	return s.Fake.List(ctx, after, max)
-}
-
-var noon = time.Date(2026, 1, 5, 12, 0, 30, 0, time.UTC)
-
-func newLive(t *testing.T) *live {
-	t.Helper()
-	l := &live{document: readDocument(t), driver: &failing{Driver: store.NewMem()}, fake: &stepped{Fake: &pipeline.Fake{}}, now: noon, seen: map[string]bool{}}
-	var err error
-	if l.db, err = store.Open(t.Context(), l.driver); err != nil {
-		t.Fatal(err)
-	}
-	for _, id := range []string{"hello", "report"} {
-		l.fake.Put(pipeline.Pipeline{
-			Ref: schedule.PipelineRef{Kind: "local", ID: id}, Name: id, Description: "d", Parameters: map[string]string{"who": "world"},
-		})
-	}
-	l.fake.Put(pipeline.Pipeline{
-		Ref: schedule.PipelineRef{Kind: "local", ID: "strict"}, Name: "strict", Parameters: map[string]string{"path": ""}, Required: []string{"path"},
-	})
-	l.fake.Put(pipeline.Pipeline{Ref: schedule.PipelineRef{Kind: "local", ID: "broken"}, Name: "broken", Problem: "no steps"})
-	f := &Function{
-		DB: l.db, Targets: map[string]pipeline.Target{"local": l.fake}, Submit: queue.NewMem(), Now: func() time.Time { return l.now },
-		Log: slog.New(slog.DiscardHandler),
-	}
-	l.handler = f.Handler()
-	return l
-}
-
-// ask sends a request of an operation ("get /api/runs") and wants a status: one that the document has for it, with
-// the headers and the body that it says. A request that is answered well has to conform, too.
-func (l *live) ask(want int, operation, path, body string, headers ...string) any {
-	t := l.document.t
-	t.Helper()
-	method, pattern, _ := strings.Cut(operation, " ")
-	r := httptest.NewRequest(strings.ToUpper(method), path, strings.NewReader(body))
-	r.Header.Set(ActorHeader, "tester")
-	if body != "" {
-		r.Header.Set("Content-Type", "application/json")
-	}
-	for i := 0; i < len(headers); i += 2 {
-		r.Header.Set(headers[i], headers[i+1])
-	}
-	w := httptest.NewRecorder()
-	l.handler.ServeHTTP(w, r)
-	l.headers = w.Header()
-	if w.Code != want {
-		t.Fatalf("%s: %d, want %d: %s", operation, w.Code, want, w.Body)
-	}
-	at := l.document.at("paths", pattern, method)
-	if media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); want < 400 && body != "" {
-		if err := at.in("requestBody", "content", media, "schema").check(decoded(t, []byte(body))); err != nil {
-			t.Errorf("%s takes %s, which does not conform: %v", operation, body, err)
-		}
-	}
-	answer := at.in("responses", strconv.Itoa(want))
-	if answer.value == nil {
-		t.Fatalf("%s: the document has no %d", operation, want)
-	}
-	l.seen[operation+" "+strconv.Itoa(want)] = true
-	for _, name := range answer.in("headers").names() {
-		header, given := answer.in("headers", name), w.Header().Get(name)
-		if header.object()["required"] == true || given != "" {
-			if err := header.in("schema").check(given); err != nil || given == "" {
-				t.Errorf("%s: %d: the header %s: %q does not conform: %v", operation, want, name, given, err)
-			}
-		}
-	}
-	media, _, _ := mime.ParseMediaType(w.Header().Get("Content-Type"))
-	schema := answer.in("content", media, "schema")
-	if schema.value == nil {
-		t.Fatalf("%s: %d: the document has no %s", operation, want, media)
-	}
-	var value any = w.Body.String()
-	if strings.HasSuffix(media, "json") {
-		value = decoded(t, w.Body.Bytes())
-	}
-	if err := schema.check(value); err != nil {
-		t.Errorf("%s: %d: %s does not conform: %v", operation, want, w.Body, err)
-	}
-	return value
-}
-
-// items asks for a page and returns how many there are on it, and the token of the next one.
-func (l *live) items(operation, path string) (n int, next string) {
-	l.document.t.Helper()
-	answer := l.ask(200, operation, path, "").(map[string]any)
-	next, _ = answer["next"].(string)
-	return len(answer["items"].([]any)), next
-}
-
-// step changes a run as the functions behind the queue do.
-func (l *live) step(id string, to func(o schedule.Occurrence) schedule.Occurrence) {
-	t := l.document.t
-	t.Helper()
-	from, err := l.db.Occurrence(t.Context(), id)
-	if err != nil {
-		t.Fatal(err)
-	}
-	record, err := l.db.Schedule(t.Context(), from.Value.Schedule)
-	if err != nil {
-		t.Fatal(err)
-	}
-	change := store.Change{From: from, To: to(from.Value), State: record.Counted(schedule.State{Last: id})}
-	if err := l.db.Save(t.Context(), []store.Change{change})[0]; err != nil {
-		t.Fatal(err)
-	}
-}
-
-// submit starts a triggered run on the far side and returns the id that it has there.
-func (l *live) submit(id string) (run string) {
-	l.step(id, func(o schedule.Occurrence) schedule.Occurrence {
-		record, err := l.db.Schedule(context.Background(), o.Schedule)
-		if err != nil {
-			l.document.t.Fatal(err)
-		}
-		o = o.Prepared(record.Schedule.Value.Definition).Claimed("me", "cme", noon)
-		run, err = l.fake.Submit(context.Background(), pipeline.Submission{Name: id, Pipeline: o.Pipeline, Parameters: o.Parameters})
-		if err != nil {
-			l.document.t.Fatal(err)
-		}
-		return o.Accepted(run, noon)
-	})
-	return run
-}
 
 const (
 	one     = "/api/schedules/{name}"
@@ -206,11 +21,12 @@ const (
 	unknown = "/api/schedules/unknown"
 	aRun    = "/api/runs/{id}"
 	noRun   = "/api/runs/0abc-20260105T120000Z"
+	change  = "/api/runs/{id}/changes"
 	named   = "/api/calendars/{name}"
 )
 
 // Every answer that the document has for an operation is given by it, and conforms; so does every other one here.
-// What the platform answers (401, 403) is left out.
+// What the platform answers (401, 403) is left out, and what the host does (elsewhere).
 func TestContractAnswers(t *testing.T) {
 	l := newLive(t)
 	l.calendars()
@@ -220,13 +36,14 @@ func TestContractAnswers(t *testing.T) {
 	l.operate()
 	l.look()
 	l.follow()
+	l.data()
 	l.remove()
 	l.fail(errors.New("the disk is gone"), 500)
 	l.fail(context.DeadlineExceeded, 503)
 	for _, path := range l.document.at("paths").names() {
 		for _, method := range l.document.at("paths", path).names() { // parameters among them, which have no responses
 			for _, status := range l.document.at("paths", path, method, "responses").names() {
-				if status != "401" && status != "403" && !l.seen[method+" "+path+" "+status] {
+				if status != "401" && status != "403" && path != host.WebhookPath && !l.seen[method+" "+path+" "+status] {
 					t.Errorf("%s %s has not been seen to answer %s", method, path, status)
 				}
 			}
@@ -332,11 +149,11 @@ func (l *live) operate() {
 
 func (l *live) look() {
 	t := l.document.t
-	n, next := l.items("get /api/schedules", "/api/schedules?limit=3")
-	if n != 3 || next == "" {
+	n, next := l.items("get /api/schedules", "/api/schedules?limit=5")
+	if n != 5 || next == "" {
 		t.Errorf("a page of %d schedules, then %q", n, next)
 	}
-	if n, next = l.items("get /api/schedules", "/api/schedules?limit=3&token="+next); n != 2 || next != "" {
+	if n, next = l.items("get /api/schedules", "/api/schedules?limit=5&token="+next); n != 3 || next != "" {
 		t.Errorf("a second page of %d schedules, then %q", n, next)
 	}
 	if n, _ = l.items("get /api/schedules", "/api/schedules?active=true&pipeline=local:report"); n != 2 {
@@ -395,6 +212,52 @@ func (l *live) follow() {
 	l.ask(404, "post "+aRun+"/cancel", noRun+"/cancel", "")
 }
 
+// data has files that change, and looks at what that has led to.
+func (l *live) data() {
+	t := l.document.t
+	const list, explain = "get /api/datastores", "get /api/explain"
+	if x := l.ask(200, list, "/api/datastores", "").(map[string]any); len(x["items"].([]any)) != 2 || len(x["notices"].([]any)) != 1 {
+		t.Errorf("without the workspace: %v", x)
+	}
+	l.absent = nil
+	l.items("get "+one+"/next", "/api/schedules/score/next")
+	l.now = noon.Add(time.Hour)
+	l.inbox.Put("incoming/a.csv", l.now)
+	l.inbox.Put("orders/a", l.now)
+	for _, path := range []string{"incoming/a.csv", "orders/a"} {
+		if err := l.changed.Handle(t.Context(), []byte(`{"datastore": "inbox", "path": "`+path+`"}`)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"score", "retrain", "join"} {
+		l.ask(200, "get "+one, "/api/schedules/"+name, "")
+	}
+	runs := l.ask(200, "get /api/runs", "/api/runs?schedule=score", "").(map[string]any)["items"].([]any)
+	id := runs[0].(map[string]any)["id"].(string)
+	l.submit(id)
+	l.ask(200, "get "+aRun, "/api/runs/"+id, "")
+	if n, _ := l.items("get "+change, "/api/runs/"+id+"/changes"); n != 1 || len(runs) != 1 {
+		t.Errorf("%d runs, the last one for %d changes", len(runs), n)
+	}
+	l.ask(400, "get "+change, "/api/runs/"+id+"/changes?limit=0", "")
+	l.ask(404, "get "+change, noRun+"/changes", "")
+
+	n, next := l.items(list, "/api/datastores?limit=1")
+	if m, end := l.items(list, "/api/datastores?limit=1&token="+next); n != 1 || m != 1 || end != "" {
+		t.Errorf("pages of %d and %d datastores, then %q", n, m, end)
+	}
+	l.ask(400, list, "/api/datastores?limit=0", "")
+	for path, want := range map[string][2]int{"incoming/a.csv": {2, 0}, "incoming/a.txt": {1, 1}, "orders/a": {1, 0}, "other": {0, 0}} {
+		x := l.ask(200, explain, "/api/explain?datastore=inbox&path="+path, "").(map[string]any)
+		if got := [2]int{len(x["matches"].([]any)), len(x["near"].([]any))}; got != want {
+			t.Errorf("%s: %d schedules match and are near, want %d", path, got, want)
+		}
+	}
+	l.ask(400, explain, "/api/explain?datastore=inbox", "")
+	l.ask(404, explain, "/api/explain?datastore=unknown&path=x", "")
+	l.now = noon
+}
+
 func (l *live) remove() {
 	l.now = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
 	l.ask(409, "post "+one+"/enable", "/api/schedules/new-year/enable", "") // its time is over
@@ -415,7 +278,7 @@ func (l *live) fail(err error, want int) {
 	for _, route := range Routes {
 		operation, sent := strings.ToLower(route.Method)+" "+route.Path, ""
 		switch operation {
-		case "get /api/openapi.yaml":
+		case "get /api/openapi.yaml", "get /api/datastores":
 			continue
 		case "post /api/schedules", "patch " + one:
 			sent = string(body)
@@ -423,6 +286,9 @@ func (l *live) fail(err error, want int) {
 			sent = `{"dates": ["2026-12-24"]}`
 		case "post /api/preview": // which finds its calendar, and then no more
 			sent, l.driver.spare = l.previewed(), 1
+		}
+		if operation == "get /api/explain" {
+			route.Path += "?datastore=inbox&path=a"
 		}
 		path := strings.NewReplacer("{name}", "new-year", "{id}", strings.TrimPrefix(noRun, "/api/runs/")).Replace(route.Path)
 		l.ask(want, operation, path, sent)

@@ -7,7 +7,9 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"go/types"
 	"maps"
+	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"path/filepath"
@@ -138,11 +140,14 @@ func TestContractIsOpenAPI(t *testing.T) {
 	}
 }
 
+// elsewhere are routes that the host answers without this function.
+var elsewhere = []Route{{Method: http.MethodPost, Path: host.WebhookPath}, {Method: http.MethodOptions, Path: host.WebhookPath}}
+
 // The document has the routes, and no others, each under the right that it takes.
 func TestContractRoutes(t *testing.T) {
 	d := readDocument(t)
 	wanted := map[string]bool{}
-	for _, route := range Routes {
+	for _, route := range slices.Concat(Routes, elsewhere) {
 		wanted[strings.ToLower(route.Method)+" "+route.Path] = true
 		operation := d.at("paths", route.Path, strings.ToLower(route.Method))
 		right := host.RightFor(httptest.NewRequest(route.Method, route.Path, nil)).String()
@@ -164,7 +169,7 @@ func TestContractRoutes(t *testing.T) {
 	}
 }
 
-// constants are the values of all constants of a type, as the source has them.
+// constants are the values of all constants of a type, as the source has them; of one of another package, it names that.
 func constants(t *testing.T, folder, typeName string) (values []string) {
 	t.Helper()
 	files, _ := filepath.Glob(folder + "/*.go")
@@ -175,9 +180,8 @@ func constants(t *testing.T, folder, typeName string) (values []string) {
 		}
 		ast.Inspect(file, func(n ast.Node) bool {
 			if spec, ok := n.(*ast.ValueSpec); ok && len(spec.Values) == 1 {
-				name, typed := spec.Type.(*ast.Ident)
 				literal, isLiteral := spec.Values[0].(*ast.BasicLit)
-				if typed && isLiteral && name.Name == typeName {
+				if spec.Type != nil && isLiteral && types.ExprString(spec.Type) == typeName {
 					value, _ := strconv.Unquote(literal.Value)
 					values = append(values, value)
 				}
@@ -202,12 +206,19 @@ func TestContractWords(t *testing.T) {
 		{"../../shared/schedule", "Kind", schemas.in("Kind").texts("enum")},
 		{"../../shared/schedule", "Activity", schemas.in("Activity").texts("enum")},
 		{"../../shared/schedule", "CatchUpPolicy", schemas.in("CatchUp", "properties", "policy").texts("enum")},
-		{"../../shared/recur", "Kind", schemas.in("Trigger", "discriminator", "mapping").names()},
+		{"../../shared/schedule", "Overlap", schemas.in("DefinitionFields", "properties", "overlap").texts("enum")},
+		{"../../shared/schedule", "Mode", schemas.in("DatastoreChange", "properties", "mode").texts("enum")},
+		{".", "fate", schemas.in("Fate").texts("enum")},
 	} {
 		slices.Sort(c.listed)
 		if want := constants(t, c.folder, c.name); len(want) == 0 || !slices.Equal(c.listed, want) {
 			t.Errorf("%s: the document lists %v, the source %v", c.name, c.listed, want)
 		}
+	}
+	kinds := append(constants(t, "../../shared/recur", "Kind"), constants(t, "../../shared/schedule", "recur.Kind")...)
+	slices.Sort(kinds)
+	if got := schemas.in("Trigger", "discriminator", "mapping").names(); !slices.Equal(got, kinds) {
+		t.Errorf("types of triggers: the document lists %v, the source %v", got, kinds)
 	}
 	answered := map[string]bool{string(problem.MethodNotAllowed): true} // told in words: it belongs to no operation
 	for _, name := range d.at("components", "responses").names() {
@@ -263,7 +274,9 @@ func TestContractFields(t *testing.T) {
 		"PipelineRef": schedule.PipelineRef{}, "CatchUp": schedule.CatchUp{}, "Pipeline": pipeline.Pipeline{}, "Step": pipeline.Step{},
 		"Pattern": recur.Pattern{}, "MonthlyOccurrence": recur.MonthlyOccurrence{}, "Problem": problem.Problem{}, "Field": problem.Field{},
 		"Preview": previewed{}, "NamedCalendar": store.NamedCalendar{}, "CalendarFields": recur.Calendar{}, "DateRange": recur.DateRange{}, "Span": recur.Span{},
-		"SchedulePage": page{}, "RunPage": page{}, "PipelinePage": page{}, "CalendarPage": page{}, "OccurrenceTimePage": page{},
+		"SchedulePage": page{}, "RunPage": page{}, "PipelinePage": page{}, "CalendarPage": page{}, "OccurrenceTimePage": notedPage{},
+		"Watch": watchView{}, "FileChange": changeView{}, "FileChangePage": page{}, "DataPath": schedule.DataPath{},
+		"Datastore": datastoreView{}, "DatastorePage": notedPage{}, "Explanation": explanation{}, "Match": matchView{}, "Near": nearView{},
 	} {
 		got, want := d.at("components", "schemas", name).properties(map[string]bool{}), fields(reflect.TypeOf(value))
 		if !maps.Equal(got, want) {
@@ -276,8 +289,19 @@ func TestContractFields(t *testing.T) {
 			t.Errorf("%s: the document has %v, a definition %v", name, got, definition)
 		}
 	}
-	written, read := map[string]bool{}, fields(reflect.TypeFor[recur.Spec]())
-	for _, name := range []string{"Recurrence", "Cron", "At"} {
+	folder := slices.Sorted(maps.Keys(fields(reflect.TypeFor[schedule.Folder]())))
+	if got := d.at("components", "schemas", "Folder", "properties").names(); !slices.Equal(got, folder) {
+		t.Errorf("Folder: the document has %v, want %v", got, folder)
+	}
+	window, span := d.at("components", "schemas", "Watch", "properties", "window"), d.at("components", "schemas", "Run", "properties", "window")
+	if got, want := window.properties(map[string]bool{}), fields(reflect.TypeFor[windowView]()); !maps.Equal(got, want) {
+		t.Errorf("a window: the document has (required: true) %v, want %v", got, want)
+	}
+	if got, want := span.properties(map[string]bool{}), fields(reflect.TypeFor[schedule.Span]()); !maps.Equal(got, want) {
+		t.Errorf("the window of a run: the document has (required: true) %v, want %v", got, want)
+	}
+	written, read := map[string]bool{}, fields(reflect.TypeFor[schedule.Trigger]())
+	for _, name := range []string{"Recurrence", "Cron", "At", "DatastoreChange"} {
 		for field := range d.at("components", "schemas", name, "properties").object() {
 			written[field] = true
 			if d.at("components", "schemas", name, "properties", field).object()["writeOnly"] == nil && !slices.Contains(slices.Collect(maps.Keys(read)), field) {
@@ -294,124 +318,5 @@ func TestContractFields(t *testing.T) {
 	days = slices.DeleteFunc(days, func(field string) bool { return field == "time_zone" })
 	if got := d.at("components", "schemas", "CalendarRecurrence", "properties").names(); !slices.Equal(got, days) {
 		t.Errorf("CalendarRecurrence: the document has %v, a recurrence but for its zone %v", got, days)
-	}
-}
-
-// The document and the decoder take the same definitions, as far as a schema can tell; what the decoder gives back
-// conforms as well.
-func TestContractDefinitions(t *testing.T) {
-	definition := readDocument(t).at("components", "schemas", "Definition")
-	with := func(fields string) string {
-		return `{"name": "a", "pipeline": {"kind": "local", "id": "x"}, "experiment": "e"` + fields + `}`
-	}
-	on := func(trigger string) string { return with(`, "trigger": ` + trigger) }
-	minutely := `, "trigger": {"type": "recurrence", "frequency": "minute", "interval": 1}`
-	for _, c := range []struct {
-		text string
-		good bool
-	}{
-		{with(minutely), true},
-		{with(minutely + `, "description": "d", "parameters": {"a.b": "x", "n": 1, "b": true}, "status": "Disabled", "continue_on_step_failure": true`), true},
-		{with(minutely + `, "catch_up": {"policy": "all", "window": "1d12h"}`), true},
-		{with(minutely + `, "jitter": "1h30m", "calendars": ["holidays", "Blackout-2"], "max_runs": 1000`), true},
-		{with(minutely + `, "calendars": []`), true},
-		{on(`{"type": "recurrence", "frequency": "week", "interval": 2, "week_days": ["Monday"], "hours": [1, 2], "minutes": []}`), true},
-		{on(`{"type": "recurrence", "frequency": "day", "interval": 1, "time_of_day": "07:30", "start_time": "2026-01-01T00:00:00+01:00", "end_time": "2027-01-01T00:00", "time_zone": "W. Europe Standard Time"}`), true},
-		{on(`{"type": "recurrence", "frequency": "month", "interval": 1, "start_time": "2026-01-01T00:00:00.000Z", "schedule": {"month_days": [-1, 5], "hours": [3]}}`), true},
-		{on(`{"type": "recurrence", "frequency": "month", "interval": 1, "start_time": "2026-01-01T00:00", "schedule": {"monthly_occurrences": [{"day": "Friday"}, {"day": "Monday", "occurrence": -2}]}}`), true},
-		{on(`{"type": "cron", "expression": "0 6 * * 1-5", "time_zone": "UTC", "start_time": "2026-01-01T00:00", "end_time": "2027-01-01T00:00"}`), true},
-		{on(`{"type": "at", "at": "2030-01-01T00:00", "time_zone": "Europe/Vienna"}`), true},
-		{`{}`, false},
-		{`[]`, false},
-		{with(""), false},
-		{with(minutely + `, "colour": "red"`), false},
-		{with(minutely + `, "status": "Paused"`), false},
-		{with(minutely + `, "catch_up": {"policy": "some"}`), false},
-		{with(minutely + `, "catch_up": {"window": "soon"}`), false},
-		{with(minutely + `, "catch_up": {"length": "1h"}`), false},
-		{with(minutely + `, "jitter": "soon"`), false},
-		{with(minutely + `, "jitter": 5`), false},
-		{with(minutely + `, "calendars": "holidays"`), false},
-		{with(minutely + `, "calendars": ["a b"]`), false},
-		{with(minutely + `, "calendars": ["a", "a"]`), false},
-		{with(minutely + `, "calendars": ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k"]`), false},
-		{with(minutely + `, "max_runs": 0`), false},
-		{with(minutely + `, "max_runs": "5"`), false},
-		{with(minutely + `, "parameters": {"1st": "x"}`), false},
-		{with(minutely + `, "parameters": {"a": {}}`), false},
-		{with(minutely + `, "description": 1`), false},
-		{strings.Replace(with(minutely), `"a"`, `"-a"`, 1), false},
-		{strings.Replace(with(minutely), `"local"`, `"Local"`, 1), false},
-		{strings.Replace(with(minutely), `, "id": "x"`, ``, 1), false},
-		{strings.Replace(with(minutely), `"e"`, `""`, 1), false},
-		{on(`{"type": "sometimes"}`), false},
-		{on(`{"frequency": "day", "interval": 1}`), false},
-		{on(`{"type": "recurrence", "frequency": "minute"}`), false},
-		{on(`{"type": "recurrence", "frequency": "minute", "interval": 0}`), false},
-		{on(`{"type": "recurrence", "frequency": "minute", "interval": 72001}`), false},
-		{on(`{"type": "recurrence", "frequency": "year", "interval": 1}`), false},
-		{on(`{"type": "recurrence", "frequency": "minute", "interval": 1, "at": "2030-01-01T00:00"}`), false},
-		{on(`{"type": "recurrence", "frequency": "day", "interval": 1, "time_of_day": "24:00"}`), false},
-		{on(`{"type": "recurrence", "frequency": "day", "interval": 1, "start_time": "tomorrow"}`), false},
-		{on(`{"type": "recurrence", "frequency": "day", "interval": 1, "schedule": {"hours": [24]}}`), false},
-		{on(`{"type": "recurrence", "frequency": "day", "interval": 1, "schedule": {"hours": [1], "minutes": [-1]}}`), false},
-		{on(`{"type": "recurrence", "frequency": "day", "interval": 1, "schedule": {"hours": [1], "seconds": [1]}}`), false},
-		{on(`{"type": "recurrence", "frequency": "week", "interval": 1, "week_days": ["Someday"]}`), false},
-		{on(`{"type": "recurrence", "frequency": "month", "interval": 1, "schedule": {"month_days": [0], "hours": [1]}}`), false},
-		{on(`{"type": "recurrence", "frequency": "month", "interval": 1, "schedule": {"monthly_occurrences": [{"day": "Friday", "occurrence": 6}], "hours": [1]}}`), false},
-		{on(`{"type": "cron"}`), false},
-		{on(`{"type": "cron", "expression": "0 6 * * *", "interval": 1}`), false},
-		{on(`{"type": "at", "at": "2030-01-01"}`), false},
-	} {
-		schemaErr := definition.check(decoded(t, []byte(c.text)))
-		got, errs := schedule.Decode([]byte(c.text))
-		if (schemaErr == nil) != c.good || (len(errs) == 0) != c.good {
-			t.Errorf("%s: the schema says %v, the decoder %v; want good: %v", c.text, schemaErr, errs, c.good)
-		}
-		if canonical, _ := json.Marshal(got); c.good && definition.check(decoded(t, canonical)) != nil {
-			t.Errorf("the canonical form does not conform: %s: %v", canonical, definition.check(decoded(t, canonical)))
-		}
-	}
-}
-
-// The document and the decoder take the same calendars, too.
-func TestContractCalendars(t *testing.T) {
-	calendar := readDocument(t).at("components", "schemas", "Calendar")
-	days := func(recurrence string) string { return `{"recurrences": [` + recurrence + `]}` }
-	for _, c := range []struct {
-		text string
-		good bool
-	}{
-		{`{"time_zone": "Europe/Vienna", "dates": ["2026-12-08"], "date_ranges": [{"first": "2026-12-24", "last": "2027-01-06"}]}`, true},
-		{`{"dates": [], "spans": [{"from": "2026-07-01T18:00", "to": "2026-07-02T06:00:00Z"}]}`, true},
-		{days(`{"frequency": "week", "interval": 1, "schedule": {"week_days": ["Saturday"]}}, {"type": "recurrence", "frequency": "month", "interval": 1, "schedule": {"month_days": [-1]}}`), true},
-		{days(`{"frequency": "week", "interval": 2, "start_time": "2026-01-05T00:00", "end_time": "2027-01-01T00:00", "week_days": ["Monday"], "time_of_day": "10:00"}`), true},
-		{days(`{"frequency": "day", "interval": 3, "start_time": "2026-01-05T00:00", "hours": [1], "minutes": [2]}`), true},
-		{`{}`, false},
-		{`[]`, false},
-		{`{"time_zone": "UTC"}`, false},
-		{`{"dates": [], "spans": []}`, false},
-		{`{"dates": "2026-12-08"}`, false},
-		{`{"dates": ["2026-02-30"]}`, false},
-		{`{"dates": ["2026-12-08T00:00"]}`, false},
-		{`{"dates": [20261208]}`, false},
-		{`{"dates": ["2026-12-08"], "holidays": []}`, false},
-		{`{"date_ranges": [{"first": "2026-12-24"}]}`, false},
-		{`{"date_ranges": [{"first": "2026-12-24", "last": "2027-01-06", "to": "x"}]}`, false},
-		{`{"spans": [{"from": "2026-07-01", "to": "2026-07-02"}]}`, false},
-		{`{"spans": [{"from": "2026-07-01T18:00"}]}`, false},
-		{days(`{"frequency": "week"}`), false},
-		{days(`{"frequency": "year", "interval": 1}`), false},
-		{days(`{"frequency": "day", "interval": 1, "time_zone": "UTC"}`), false},
-		{days(`{"type": "cron", "expression": "0 6 * * *"}`), false},
-	} {
-		schemaErr := calendar.check(decoded(t, []byte(c.text)))
-		got, errs := recur.DecodeCalendar([]byte(c.text))
-		if (schemaErr == nil) != c.good || (len(errs) == 0) != c.good {
-			t.Errorf("%s: the schema says %v, the decoder %v; want good: %v", c.text, schemaErr, errs, c.good)
-		}
-		if canonical, _ := json.Marshal(got); c.good && calendar.check(decoded(t, canonical)) != nil {
-			t.Errorf("the canonical form does not conform: %s: %v", canonical, calendar.check(decoded(t, canonical)))
-		}
 	}
 }

@@ -13,7 +13,8 @@ import (
 )
 
 // mergePatch lays a JSON merge patch (RFC 7396) over a definition: a null removes, an object is merged, anything else
-// replaces. A trigger of another type replaces the whole trigger.
+// replaces. A trigger of another type replaces the whole trigger; all_of replaces the one folder that was watched, and
+// the other way round.
 func mergePatch(d schedule.Definition, patch []byte) ([]byte, error) {
 	current, err := json.Marshal(d)
 	if err != nil {
@@ -44,12 +45,29 @@ func retrigger(target, change map[string]any) {
 		delete(target, "trigger")
 		return
 	}
+	refolder(old, change)
 	pattern, _ := old["schedule"].(map[string]any)
 	for _, name := range []string{"hours", "minutes", "week_days"} {
 		_, flat := change[name]
 		_, clock := change["time_of_day"]
 		if flat || clock && name != "week_days" {
 			delete(pattern, name)
+		}
+	}
+}
+
+// refolder makes room in a datastore trigger: all_of stands instead of one folder and what goes with it.
+func refolder(old, change map[string]any) {
+	one := []string{"datastore", "path_on_datastore", "recursive", "include", "exclude"}
+	if change["all_of"] != nil {
+		for _, name := range append(one, "mode", "quiet_period", "max_wait") {
+			delete(old, name)
+		}
+	}
+	for _, name := range one {
+		if change[name] != nil {
+			delete(old, "all_of")
+			delete(old, "within")
 		}
 	}
 }
@@ -75,7 +93,7 @@ func merge(target, patch any) any {
 
 // kept are the fields of a schedule that Carillon keeps itself: what was got can be sent back.
 var kept = []string{
-	"id", "revision", "created", "updated", "updated_by", "status_note", "when", "next", "next_five", "last_run", "running", "notices",
+	"id", "revision", "created", "updated", "updated_by", "status_note", "when", "next", "next_five", "last_run", "running", "notices", "watch",
 }
 
 func withoutKept(data []byte) []byte { return without(data, kept...) }

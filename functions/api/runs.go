@@ -42,15 +42,29 @@ type runView struct {
 	Run        string               `json:"run,omitempty"` // the far side's id
 	Link       string               `json:"link,omitempty"`
 	Steps      []pipeline.Step      `json:"steps,omitempty"` // of one run only, where the far side tells
+
+	Change   *changeView        `json:"change,omitempty"`    // that fired it: the one, or that which completed all_of
+	Changes  int                `json:"changes,omitempty"`   // how many it is for
+	Window   *schedule.Span     `json:"window,omitempty"`    // of a batch and all_of: in which they came
+	DataPath *schedule.DataPath `json:"data_path,omitempty"` // from its submission on
 }
 
 func viewRun(o schedule.Occurrence) runView {
-	return runView{
+	v := runView{
 		ID: o.ID, Schedule: o.Schedule, Kind: o.Kind, Status: o.Status, Reason: o.Reason, Error: o.Error,
 		Nominal: o.Nominal, Last: o.Last, Count: o.Count, Recorded: o.Recorded, Submitted: o.Submitted,
 		Started: o.Started, Ended: o.Ended, Pipeline: o.Pipeline, Experiment: o.Experiment, Parameters: o.Parameters,
 		Revision: o.Revision, Attempts: o.Attempts, By: o.By, Run: o.Run, Link: o.Link,
+		Changes: o.Changes, DataPath: o.DataPath,
 	}
+	if o.Change != nil {
+		c := viewChange(*o.Change)
+		v.Change = &c
+	}
+	if o.Kind == schedule.Changed {
+		v.Window = o.Window
+	}
+	return v
 }
 
 func (f *Function) listRuns(r *http.Request) (answer, error) {
@@ -212,6 +226,9 @@ func (f *Function) ownParameters(ctx context.Context, s schedule.Schedule, data 
 		return nil, nil
 	}
 	own, errs := schedule.DecodeParameters(data)
+	if len(errs) == 0 {
+		errs = schedule.CheckTemplates(own, s.Trigger.Uses())
+	}
 	if target, ok := f.Targets[s.Pipeline.Kind]; ok && len(errs) == 0 {
 		if p, err := target.Get(ctx, s.Pipeline); err == nil {
 			errs = unknownParameters(p, own, "parameters")

@@ -32,6 +32,7 @@ type scheduleView struct {
 	LastRun    *runView             `json:"last_run,omitempty"`
 	Running    []runView            `json:"running,omitempty"` // of one schedule only; the first twenty
 	Notices    []string             `json:"notices,omitempty"` // of one schedule only
+	Watch      *watchView           `json:"watch,omitempty"`   // of datastore triggers
 }
 
 const maxRunningShown = 20
@@ -46,6 +47,10 @@ func (f *Function) view(ctx context.Context, r store.Record) (scheduleView, erro
 	}
 	if zone, err := recur.LoadZone(s.Trigger.TimeZone); err == nil && !v.Next.IsZero() {
 		v.Next = v.Next.In(zone)
+	}
+	var err error
+	if v.Watch, err = f.watching(ctx, r); err != nil {
+		return v, err
 	}
 	if r.State.Value.Last == "" {
 		return v, nil
@@ -73,6 +78,10 @@ func (f *Function) fullView(req *http.Request, r store.Record) (scheduleView, er
 	}
 	for _, o := range running {
 		v.Running = append(v.Running, viewRun(o))
+	}
+	if s := r.Schedule.Value; s.Trigger.Watch != nil {
+		v.Notices = watchNotices(s.Definition)
+		return v, nil
 	}
 	v.NextFive, v.Notices, err = f.upcoming(req, r.Due(), v.Next, 5)
 	return v, err
@@ -169,7 +178,7 @@ func (f *Function) createSchedule(r *http.Request) (answer, error) {
 // tell included. old is the schedule that it changes, if any: a trigger that stays as it is may be over.
 func (f *Function) check(ctx context.Context, data []byte, old *schedule.Schedule) (schedule.Definition, error) {
 	d, errs := schedule.Decode(data)
-	if len(errs) == 0 && (old == nil || !d.Trigger.Equal(old.Trigger)) {
+	if len(errs) == 0 && d.Trigger.Watch == nil && (old == nil || !d.Trigger.Equal(old.Trigger)) {
 		_, wrong := d.Trigger.Compile(f.Now())
 		errs = wrong.Under("trigger")
 	}
@@ -181,6 +190,7 @@ func (f *Function) check(ctx context.Context, data []byte, old *schedule.Schedul
 			return d, err
 		}
 	}
+	errs = append(errs, f.checkDatastores(ctx, d.Trigger.Watch)...)
 	if d.Pipeline.Kind != "" && d.Pipeline.ID != "" {
 		errs = append(errs, f.checkPipeline(ctx, d)...)
 	}
@@ -210,8 +220,15 @@ func (f *Function) checkPipeline(ctx context.Context, d schedule.Definition) rec
 		return recur.FieldErrors{{Field: "pipeline.id", Message: "pipeline " + d.Pipeline.String() + " cannot run as it stands: " + p.Problem}}
 	}
 	errs := unknownParameters(p, d.Parameters, "parameters")
+	data := ""
+	if d.Trigger.Watch != nil {
+		data = d.Trigger.DataPathParameter
+	}
+	if _, ok := p.Parameters[data]; data != "" && p.Parameters != nil && !ok {
+		errs = append(errs, recur.FieldError{Field: "trigger.data_path_parameter_name", Message: fmt.Sprintf("%s %s", data, noParameter(p))})
+	}
 	for _, name := range p.Required {
-		if _, ok := d.Parameters[name]; !ok {
+		if _, ok := d.Parameters[name]; !ok && name != data {
 			errs = append(errs, recur.FieldError{Field: "parameters." + name, Message: "is required by pipeline " + p.Ref.String()})
 		}
 	}
@@ -224,11 +241,18 @@ func unknownParameters(p pipeline.Pipeline, given map[string]string, field strin
 	}
 	for _, name := range sortedKeys(given) {
 		if _, ok := p.Parameters[name]; !ok {
-			message := "is no parameter of pipeline " + p.Ref.String() + ", which has: " + strings.Join(sortedKeys(p.Parameters), ", ")
-			errs = append(errs, recur.FieldError{Field: field + "." + name, Message: message})
+			errs = append(errs, recur.FieldError{Field: field + "." + name, Message: noParameter(p)})
 		}
 	}
 	return errs
+}
+
+func noParameter(p pipeline.Pipeline) string {
+	message := "is no parameter of pipeline " + p.Ref.String()
+	if len(p.Parameters) == 0 {
+		return message + ", which has none"
+	}
+	return message + ", which has: " + strings.Join(sortedKeys(p.Parameters), ", ")
 }
 
 func (f *Function) updateSchedule(r *http.Request) (answer, error) {
@@ -296,7 +320,7 @@ func (f *Function) edit(r *http.Request, name, note string, stop bool, change fu
 		if err != nil || same(d, old.Definition) && note == "" && !(stop && old.Done()) {
 			return old, err
 		}
-		if _, over := d.Trigger.Compile(now); d.Status == schedule.Active && d.Trigger.Kind == recur.KindAt && len(over) > 0 {
+		if d.Status == schedule.Active && over(d.Trigger, now) {
 			return old, problem.Newf(problem.Conflict, "the time of schedule %s is over; give its trigger another at", old.Name)
 		}
 		return old.Revise(d, actor(r), note, now), nil
@@ -306,6 +330,15 @@ func (f *Function) edit(r *http.Request, name, note string, stop bool, change fu
 	}
 	f.Log.InfoContext(r.Context(), "schedule changed", "schedule", name, "revision", s.Revision, "status", s.Status, "by", s.By)
 	return f.scheduleAnswer(r, http.StatusOK, name)
+}
+
+// over reports whether a trigger is a single time that is past.
+func over(t schedule.Trigger, now time.Time) bool {
+	if t.Kind != recur.KindAt {
+		return false
+	}
+	_, errs := t.Compile(now)
+	return len(errs) > 0
 }
 
 func (f *Function) deleteSchedule(r *http.Request) (answer, error) {
@@ -330,8 +363,16 @@ func (f *Function) nextOccurrences(r *http.Request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
+	s := record.Schedule.Value
+	if s.Trigger.Watch != nil {
+		notices := []string{timeless(s.Trigger)}
+		if s.Status != schedule.Active {
+			notices = append(notices, "it is disabled, and does not fire")
+		}
+		return answer{body: notedPage{page: page{Items: []occurrenceTime{}}, Notices: notices}}, nil
+	}
 	times, _, err := f.upcoming(r, record.Due(), record.Upcoming(f.Now()), n)
-	return answer{body: page{Items: times}}, err
+	return answer{body: notedPage{page: page{Items: times}}}, err
 }
 
 func matches(r *http.Request, s schedule.Schedule) error {

@@ -18,12 +18,14 @@ import (
 type overview struct {
 	Groups  []*group
 	Notices []string
-	Only    string // the one pipeline that is shown, "" for all
-	Part    bool   // this is not the first page
-	Whole   bool   // every schedule is on this page
-	None    bool   // there is no schedule at all
-	Next    string // token of the schedules that follow
-	More    string // token of the pipelines that follow
+	Trouble []trouble // of schedules on this page
+	Others  int       // how many more have trouble
+	Only    string    // the one pipeline that is shown, "" for all
+	Part    bool      // this is not the first page
+	Whole   bool      // every schedule is on this page
+	None    bool      // there is no schedule at all
+	Next    string    // token of the schedules that follow
+	More    string    // token of the pipelines that follow
 	Runs    runTable
 }
 
@@ -39,6 +41,7 @@ type scheduleRow struct {
 	Activity      activity
 	Last          *runRow
 	Next          moment
+	Watch         *watching // of a datastore trigger, instead of Next
 }
 
 func (f *Function) overview(r *http.Request) (page, error) {
@@ -66,6 +69,7 @@ func (f *Function) overview(r *http.Request) (page, error) {
 		f.describe(ctx, g)
 	}
 	v.Groups = values(groups)
+	v.Trouble, v.Others = troubles(v.Groups)
 	runs, err := f.recent(r.Context(), v.Part || only != "", now)
 	v.Runs = runs
 	return page{template: "overview", Title: "Schedules and runs", Body: v}, err
@@ -80,6 +84,23 @@ func (f *Function) recent(ctx context.Context, skip bool, now time.Time) (runTab
 	found, _, err := f.DB.Occurrences(ctx, "", recentRuns, everything)
 	table.Rows = rowsOf(found, time.UTC, now)
 	return table, err
+}
+
+// troubles are the first few of schedules that cannot look at their data, and how many more there are.
+func troubles(groups []*group) (first []trouble, others int) {
+	const most = 5
+	for _, g := range groups {
+		for _, row := range g.Schedules {
+			switch {
+			case row.Watch == nil || row.Watch.Trouble == nil:
+			case len(first) < most:
+				first = append(first, *row.Watch.Trouble)
+			default:
+				others++
+			}
+		}
+	}
+	return first, others
 }
 
 // list adds pipelines of all targets, in order, one page after a token. A target that does not answer is a notice.
@@ -130,9 +151,16 @@ func (f *Function) schedules(ctx context.Context, token, only string, groups map
 
 func (f *Function) row(ctx context.Context, record store.Record, now time.Time) (scheduleRow, error) {
 	s := record.Schedule.Value
-	zone := zoneOf(s)
+	zone := s.Trigger.Zone()
+	watch, err := f.watching(ctx, record, now)
+	if err != nil {
+		return scheduleRow{}, err
+	}
 	row := scheduleRow{
-		Name: s.Name, Trigger: s.Trigger.String(), Activity: activityOf(s, now), Next: at(record.Upcoming(now), zone, now),
+		Name: s.Name, Trigger: s.Trigger.String(), Activity: activityOf(s, now), Watch: watch,
+	}
+	if watch == nil {
+		row.Next = at(record.Upcoming(now), zone, now)
 	}
 	if record.State.Value.Last == "" {
 		return row, nil

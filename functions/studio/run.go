@@ -25,6 +25,8 @@ type runView struct {
 	Reason     string
 	Error      string
 	Facts      []fact
+	Changes    *changeList // that fired it
+	DataPath   *dataPath
 	Parameters map[string]string
 	Notice     string // why there are no live facts
 	Steps      []stepRow
@@ -32,6 +34,12 @@ type runView struct {
 	Moving     bool // more will happen to it
 	Refresh    bool // the page loads itself again
 	Doubtful   bool // a person has to decide
+}
+
+// dataPath is the parameter that gets the place of the data.
+type dataPath struct {
+	Parameter, Place string
+	Folder           bool
 }
 
 type stepRow struct {
@@ -54,7 +62,7 @@ func (f *Function) run(r *http.Request) (page, error) {
 		return page{}, err
 	}
 	if !gone {
-		zone = zoneOf(s)
+		zone = s.Trigger.Zone()
 	}
 	v := runView{Schedule: o.Schedule, Gone: gone, Reason: skipped(o)}
 	v.Moving = !o.Status.Final() && o.Status != schedule.Uncertain
@@ -65,12 +73,15 @@ func (f *Function) run(r *http.Request) (page, error) {
 			return page{}, err
 		}
 	}
+	if v.Changes, err = f.changes(r.Context(), o, zone, now); err != nil {
+		return page{}, err
+	}
 	ctx, cancel := lookUp(r)
 	defer cancel()
 	o = f.live(ctx, o, &v, zone, now)
 	v.Output = f.output(ctx, o)
 	v.Row, v.Error, v.Link, v.Facts = rowOf(o, zone, now), o.Error, o.Link, runFacts(o, zone, now)
-	v.Pipeline, v.Parameters = o.Pipeline, o.Parameters
+	v.Pipeline, v.Parameters, v.DataPath = o.Pipeline, o.Parameters, dataPathOf(o)
 	if v.Error == v.Reason {
 		v.Error = ""
 	}
@@ -94,6 +105,14 @@ func (f *Function) scheduleOf(ctx context.Context, o schedule.Occurrence) (s sch
 func (f *Function) awaited(ctx context.Context, s schedule.Schedule, o schedule.Occurrence) (schedule.Occurrence, error) {
 	d, err := f.DB.Definition(ctx, s, o.Revision)
 	return o.Prepared(d), err
+}
+
+func dataPathOf(o schedule.Occurrence) *dataPath {
+	if o.DataPath == nil {
+		return nil
+	}
+	place := placeOf(schedule.Change{Datastore: o.DataPath.Datastore, Path: o.DataPath.Path})
+	return &dataPath{Parameter: o.DataPath.Parameter, Place: place, Folder: o.DataPath.Folder}
 }
 
 // live asks the far side for the run and returns the occurrence with what is newer than the record of it.
@@ -139,12 +158,14 @@ func stepOf(s pipeline.Step, zone *time.Location, now time.Time) stepRow {
 
 // runFacts is everything that is known of an occurrence and has no place of its own on the page.
 func runFacts(o schedule.Occurrence, zone *time.Location, now time.Time) []fact {
-	kind := "its time came"
-	if o.Kind == schedule.Manual {
-		kind = "asked for" + by(o.By)
+	var window schedule.Span
+	if o.Window != nil {
+		window = *o.Window
 	}
 	facts := []fact{
-		{Name: "Why it fired", Value: kind},
+		{Name: "Cause", Value: causeOf(o)},
+		{Name: "Window start", At: at(window.Start, zone, now)},
+		{Name: "Window end", At: at(window.End, zone, now)},
 		{Name: "Experiment", Value: o.Experiment},
 		{Name: "Recorded", At: at(o.Recorded, zone, now)},
 		{Name: "Not before", At: at(differing(o.Start, o.Nominal), zone, now)},

@@ -25,6 +25,8 @@ type scheduleView struct {
 	Facts             []fact
 	Notices           []string
 	Next              []nextTime
+	Watch             *watching // of a datastore trigger, instead of Next
+	Watching          []fact
 	Running           runTable
 	Recent            runTable
 	Older             string // token of the occurrences that follow
@@ -55,12 +57,17 @@ func (f *Function) schedule(r *http.Request) (page, error) {
 		return page{}, err
 	}
 	now, s := f.Now().UTC(), record.Schedule.Value
-	zone := zoneOf(s)
+	zone := s.Trigger.Zone()
 	v := scheduleView{
 		Name: s.Name, Description: s.Description, Trigger: s.Trigger.String(), Pipeline: s.Pipeline,
 		Activity: activityOf(s, now), Zone: zone.String(), Definition: yaml(s.Definition), Facts: factsOf(s, zone, now), Part: token != "",
 	}
-	if v.Next, v.Notices, err = f.next(r.Context(), record, now); err != nil {
+	if v.Watch, err = f.watching(r.Context(), record, now); err != nil {
+		return page{}, err
+	}
+	if v.Watch != nil {
+		v.Watching, v.Notices = watchFacts(record, now), s.Trigger.Notices()
+	} else if v.Next, v.Notices, err = f.next(r.Context(), record, now); err != nil {
 		return page{}, err
 	}
 	running, err := f.DB.UnderWay(r.Context(), s.ID, underWay)

@@ -281,7 +281,13 @@ func TestEscapes(t *testing.T) {
 			o.By, o.Link, o.Request = hostile, hostile, hostile
 			return o.Refused(errors.New(hostile), noon)
 		})
-		for _, path := range []string{root, root + "/schedules/a", root + "/runs/" + id, root + "/runs/" + failed, root + "?pipeline=fake:" + escaped(hostile)} {
+		watch := s.schedule(watcher("watch", eachFile))
+		s.looked("watch", func(p schedule.Poll) schedule.Poll { return p.Failed(errors.New(hostile), noon, noon) })
+		changed := s.take(watch.Unreadable(put("inbox", hostile, 0, 30), errors.New(hostile), noon))
+		for _, path := range []string{
+			root, root + "/schedules/a", root + "/schedules/watch", root + "/runs/" + id, root + "/runs/" + failed, root + "/runs/" + changed,
+			root + "?pipeline=fake:" + escaped(hostile),
+		} {
 			page := s.get(path)
 			if found := inTag.FindString(page); found != "" {
 				t.Errorf("%q at %s gets into a tag: %s", hostile, path, found)

@@ -2,9 +2,11 @@ package studio
 
 import (
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
+	"unicode"
 
-	"carillon/shared/recur"
 	"carillon/shared/schedule"
 )
 
@@ -80,15 +82,6 @@ func took(started, ended, now time.Time) string {
 	return span(max(ended.Sub(started), 0))
 }
 
-// zoneOf is the zone in which a schedule's times are written.
-func zoneOf(s schedule.Schedule) *time.Location {
-	zone, err := recur.LoadZone(s.Trigger.TimeZone)
-	if err != nil {
-		return time.UTC
-	}
-	return zone
-}
-
 var reasons = map[schedule.Reason]string{
 	schedule.ReasonDisabled:       "the schedule was disabled while it waited",
 	schedule.ReasonDeleted:        "the schedule was deleted while it waited",
@@ -98,17 +91,87 @@ var reasons = map[schedule.Reason]string{
 	schedule.ReasonCatchUpLatest:  "recorded too late, and a later one was caught up instead",
 	schedule.ReasonCalendar:       "a calendar excludes its time",
 	schedule.ReasonLimit:          "the schedule has made all the runs that max_runs allows",
+	schedule.ReasonSuperseded:     "a newer version of the file came before this one could be looked at",
+	schedule.ReasonGone:           "the file was deleted before it could be looked at",
+	schedule.ReasonUnreadable:     "the file could not be looked at",
 }
 
 // skipped is why an occurrence did not fire, "" for one that did. A calendar's name stands in the error.
 func skipped(o schedule.Occurrence) string {
-	if o.Reason == schedule.ReasonCalendar && o.Error != "" {
+	switch {
+	case o.Reason == schedule.ReasonCalendar && o.Error != "":
 		return o.Error
+	case o.Reason == schedule.ReasonTriggerChanged && o.Kind == schedule.Changed:
+		return "before all folders had changed, other folders were given, or the schedule was disabled"
 	}
 	if text, ok := reasons[o.Reason]; ok {
 		return text
 	}
 	return string(o.Reason)
+}
+
+// causeOf is what brought an occurrence about.
+func causeOf(o schedule.Occurrence) string {
+	switch {
+	case o.Kind == schedule.Manual:
+		return "asked for" + by(o.By)
+	case o.Kind != schedule.Changed:
+		return "its time came"
+	case !o.Windowed():
+		return "a file changed"
+	case o.Change != nil:
+		return "every folder has changed"
+	}
+	return "files changed, and their window closed"
+}
+
+// changed is what has changed for an occurrence, in a few words; "" for one that no change brought about.
+func changed(o schedule.Occurrence) string {
+	switch {
+	case o.Kind != schedule.Changed || o.Change == nil && o.Changes == 0:
+		return ""
+	case o.Change == nil:
+		return count(o.Changes, "change")
+	case o.Changes > 1:
+		return fmt.Sprintf("%s and %d more", short(placeOf(*o.Change)), o.Changes-1)
+	}
+	return short(placeOf(*o.Change))
+}
+
+func modeOf(w *schedule.Watch) string {
+	switch {
+	case len(w.AllOf) > 0:
+		return "all_of: one run when every folder has changed"
+	case w.Each():
+		return "each: one run for every changed file"
+	}
+	return "batch: one run for all changes of a window"
+}
+
+// placeOf is where a changed file is. A name that would not show as what it is stands in quotes.
+func placeOf(c schedule.Change) string {
+	place := c.Datastore + "/" + c.Path
+	odd := func(r rune) bool { return !unicode.IsPrint(r) }
+	if strings.ContainsFunc(place, odd) || strings.TrimSpace(place) != place || strings.Contains(place, "  ") {
+		return strconv.Quote(place)
+	}
+	return place
+}
+
+// short is the end of a path that is too long for a line: there is the file's name.
+func short(path string) string {
+	const most = 60
+	if runes := []rune(path); len(runes) > most {
+		return "…" + string(runes[len(runes)-most+1:])
+	}
+	return path
+}
+
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 // activity is whether a schedule fires, and who said so.
@@ -121,7 +184,7 @@ type activity struct {
 func activityOf(s schedule.Schedule, now time.Time) activity {
 	a := activity{Status: s.Status}
 	if n := s.StatusNote; n != nil {
-		a.Note, a.By, a.At = n.Note, n.By, at(n.At, zoneOf(s), now)
+		a.Note, a.By, a.At = n.Note, n.By, at(n.At, s.Trigger.Zone(), now)
 	}
 	return a
 }
@@ -136,15 +199,19 @@ type runRow struct {
 	Why          string // it was skipped, or what went wrong
 	By           string // who asked for it
 	Manual       bool
+	Changed      string // what has changed for it
 	Took         string
 }
 
 func rowOf(o schedule.Occurrence, zone *time.Location, now time.Time) runRow {
 	row := runRow{
 		ID: o.ID, Schedule: o.Schedule, Nominal: at(o.Nominal, zone, now), Last: at(o.Last, zone, now), Count: o.Count,
-		Status: o.Status, Why: o.Error, By: o.By, Manual: o.Kind == schedule.Manual, Took: took(o.Started, o.Ended, now),
+		Status: o.Status, Why: o.Error, By: o.By, Manual: o.Kind == schedule.Manual, Changed: changed(o), Took: took(o.Started, o.Ended, now),
 	}
-	if o.Reason != "" {
+	switch {
+	case o.Reason == schedule.ReasonUnreadable && o.Error != "":
+		row.Why = skipped(o) + ": " + o.Error
+	case o.Reason != "":
 		row.Why = skipped(o)
 	}
 	return row

@@ -3,6 +3,7 @@ package studio
 import (
 	"encoding/json"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -19,6 +20,11 @@ func TestYAML(t *testing.T) {
 			"trigger": {"type": "recurrence", "frequency": "month", "interval": 1, "start_time": "2026-01-31T10:30", "time_zone": "W. Europe Standard Time",
 				"schedule": {"hours": [10, 12], "minutes": [0], "monthly_occurrences": [{"day": "Monday", "occurrence": -1}, {"day": "Friday"}]}},
 			"catch_up": {"policy": "all", "window": "2d"}, "jitter": "1h30m", "calendars": ["on", "holidays", "2026"], "max_runs": 12, "continue_on_step_failure": true, "status": "Disabled"}`,
+		`{"name": "d", "pipeline": {"kind": "local", "id": "a"}, "experiment": "e", "parameters": {"since": "{{ .Window.Start }}"}, "trigger": {"type": "datastore",
+			"datastore": "inbox", "path_on_datastore": "in/ä b", "recursive": true, "include": ["**/*.csv", "[ab]?.txt"], "exclude": ["_*"], "mode": "batch",
+			"quiet_period": "90s", "max_wait": "1d", "data_path_parameter_name": "in", "process_existing": true, "time_zone": "Europe/Vienna"}}`,
+		`{"name": "w", "pipeline": {"kind": "local", "id": "a"}, "experiment": "e", "trigger": {"type": "datastore", "within": "2h", "polling_interval": 15,
+			"all_of": [{"datastore": "a"}, {"datastore": "b", "path_on_datastore": "2026/01", "include": ["*.csv"]}]}}`,
 		`{"name": "c", "pipeline": {"kind": "local", "id": "a"}, "experiment": "e", "trigger": {"type": "cron", "expression": "*/5 * * * Mon-Fri"}}`,
 	} {
 		want, errs := schedule.Decode([]byte(definition))
@@ -37,6 +43,22 @@ func TestYAML(t *testing.T) {
 		got, errs := schedule.Decode(data)
 		if len(errs) > 0 || !reflect.DeepEqual(got, want) {
 			t.Errorf("read as %+v, want %+v; %v:\n%s", got, want, errs, text)
+		}
+	}
+}
+
+func TestPlaces(t *testing.T) {
+	for _, c := range []struct{ path, place, short string }{
+		{"in/a b.csv", "inbox/in/a b.csv", "inbox/in/a b.csv"},
+		{" a", "inbox/ a", "inbox/ a"},
+		{"a ", `"inbox/a "`, `"inbox/a "`},
+		{"a  b", `"inbox/a  b"`, `"inbox/a  b"`},
+		{"a\nb\u202e", `"inbox/a\nb\u202e"`, `"inbox/a\nb\u202e"`},
+		{"ä/" + strings.Repeat("ö", 60), "inbox/ä/" + strings.Repeat("ö", 60), "…" + strings.Repeat("ö", 59)},
+	} {
+		place := placeOf(schedule.Change{Datastore: "inbox", Path: c.path})
+		if place != c.place || short(place) != c.short {
+			t.Errorf("%q: %s, short %s", c.path, place, short(place))
 		}
 	}
 }

@@ -24,7 +24,11 @@ does not keep the others from being created.
   pipeline: {kind: local, id: hello}
   experiment: demo
   parameters: {who: world}
-  trigger: {type: recurrence, frequency: minute, interval: 15}`,
+  trigger: {type: recurrence, frequency: minute, interval: 15}
+
+One that fires when data change has another trigger:
+
+  trigger: {type: datastore, datastore: inbox, path_on_datastore: incoming, include: ["*.csv"], mode: each}`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return wrongUsage("%s takes files with -f: -f %s", cmd.CommandPath(), args[0])
@@ -115,7 +119,7 @@ func (c commands) updateSchedule() *cobra.Command {
 
 The document is a merge patch (RFC 7396): fields that it lacks stay as they are, also when it looks like a whole
 definition; a field that is null (in YAML also ~) is removed; an object such as parameters is merged field by field.
-A trigger of another type replaces the whole trigger. The name cannot be changed.`,
+A trigger of another type replaces the whole trigger, and all_of one folder. The name cannot be changed.`,
 		Example: `  echo 'trigger: {interval: 30}' | carillon schedules update every-15-minutes -f -`,
 		Args:    oneName,
 	}

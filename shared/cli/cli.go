@@ -31,7 +31,7 @@ func (c commands) root(version string, extra ...*cobra.Command) *cobra.Command {
 		Short: "Carillon starts machine-learning pipelines when time has passed or data has changed",
 		Long: `Carillon starts machine-learning pipelines when time has passed or data has changed.
 
-The commands for schedules, calendars, runs and pipelines ask a Carillon over HTTP: the one at --endpoint, or at
+The commands for schedules, calendars, runs, datastores and pipelines ask a Carillon over HTTP: the one at --endpoint, or at
 CARILLON_ENDPOINT, or on this machine. They exit with 0 when it was done, 1 when it was refused or failed, and 2 when
 they were called in a wrong way.`,
 		Example: `  carillon schedules next -f schedule.yaml -n 20
@@ -39,6 +39,7 @@ they were called in a wrong way.`,
   carillon schedules list
   carillon schedules next every-15-minutes -n 5
   carillon runs list --schedule every-15-minutes
+  carillon explain --datastore inbox --path incoming/a.csv
   carillon schedules disable every-15-minutes --note "data feed is down"`,
 		Version:       version,
 		SilenceErrors: true,
@@ -50,7 +51,7 @@ they were called in a wrong way.`,
 	output := format("table")
 	flags.VarP(&output, "output", "o", "what to print: table or json")
 	root.SetHelpCommand(helpCommand())
-	root.AddCommand(c.schedules(), calendars(), c.runs(), c.pipelines(), occurrencesCommand(), versionCommand(version))
+	root.AddCommand(c.schedules(), calendars(), c.runs(), datastores(), explain(), c.pipelines(), occurrencesCommand(), versionCommand(version))
 	root.AddCommand(extra...)
 	return root
 }

@@ -201,8 +201,15 @@ func (c *client) strange() error {
 	return &problem.Problem{Code: problem.Unavailable, Title: c.base + " does not answer as a Carillon does", Detail: "give another --endpoint"}
 }
 
+// page is a part of a list.
+type page struct {
+	Items   []json.RawMessage
+	Next    string
+	Notices []string
+}
+
 // pages visits a list page by page, up to limit items (0 for all). more says that the list goes on.
-func (c *client) pages(ctx context.Context, path string, query url.Values, limit int, visit func([]json.RawMessage) error) (more bool, err error) {
+func (c *client) pages(ctx context.Context, path string, query url.Values, limit int, visit func(page) error) (more bool, err error) {
 	left := limit
 	for {
 		size := maxPage
@@ -210,40 +217,36 @@ func (c *client) pages(ctx context.Context, path string, query url.Values, limit
 			size = min(left, maxPage)
 		}
 		query.Set("limit", strconv.Itoa(size))
-		items, next, err := c.page(ctx, path, query)
+		p, err := c.page(ctx, path, query)
 		if err != nil {
 			return false, err
 		}
-		if limit > 0 && len(items) > left {
-			items, more = items[:left], true
+		if limit > 0 && len(p.Items) > left {
+			p.Items, more = p.Items[:left], true
 		}
-		if err := visit(items); err != nil {
+		if err := visit(p); err != nil {
 			return false, err
 		}
-		left -= len(items)
+		left -= len(p.Items)
 		switch {
-		case next == "" || limit > 0 && left == 0:
-			return more || next != "", nil
-		case next == query.Get("token"):
+		case p.Next == "" || limit > 0 && left == 0:
+			return more || p.Next != "", nil
+		case p.Next == query.Get("token"):
 			return false, c.strange()
 		}
-		query.Set("token", next)
+		query.Set("token", p.Next)
 	}
 }
 
-func (c *client) page(ctx context.Context, path string, query url.Values) (items []json.RawMessage, next string, err error) {
+func (c *client) page(ctx context.Context, path string, query url.Values) (p page, err error) {
 	data, _, err := c.read(ctx, call{method: http.MethodGet, path: path, query: query})
 	if err != nil {
-		return nil, "", err
+		return page{}, err
 	}
-	var page struct {
-		Items []json.RawMessage `json:"items"`
-		Next  string            `json:"next"`
+	if json.Unmarshal(data, &p) != nil || p.Items == nil {
+		return page{}, c.strange()
 	}
-	if json.Unmarshal(data, &page) != nil || page.Items == nil {
-		return nil, "", c.strange()
-	}
-	return page.Items, page.Next, nil
+	return p, nil
 }
 
 // Download copies what answers at a path of the API, such as /api/backup, to w. It takes --endpoint and --key from a

@@ -86,7 +86,7 @@ func TestDocuments(t *testing.T) {
 		{"a tagged list", "a: !x [1]", "f:1: the tag !x is not read here"},
 		{"a number that is none", "a: !!int abc", `f:1: "abc" is no !!int`},
 		{"yes as truth", "a: !!bool yes", `f:1: "yes" is no !!bool`},
-		{"no anchor", "\n\na: *x", "f:3: unknown anchor 'x' referenced"},
+		{"no anchor", "\n\na: *x", "f:3: unknown anchor 'x' referenced; text that begins with * or & has to be in quotes"},
 		{"a list in itself", "a: &a [*a]", "f:1: this is nested more than 100 deep, or an alias stands for something that contains it"},
 		{"a merge of itself", "a: &a {<<: *a}", "f:1: this is nested more than 100 deep, or an alias stands for something that contains it"},
 		{"too deep", "a: " + strings.Repeat("[", 101) + strings.Repeat("]", 101), "f:1: this is nested more than 100 deep, or an alias stands for something that contains it"},

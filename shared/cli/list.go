@@ -30,16 +30,23 @@ func list(cmd *cobra.Command, limit int, l listing) error {
 	if err != nil {
 		return err
 	}
+	var notices []string // those of the last page: each has the same
 	if asJSON(cmd) {
 		out := &array{w: cmd.OutOrStdout()}
-		if _, err := client.pages(cmd.Context(), l.path, l.query, limit, out.print); err != nil {
+		_, err := client.pages(cmd.Context(), l.path, l.query, limit, func(p page) error {
+			notices = p.Notices
+			return out.print(p.Items)
+		})
+		if err != nil {
 			return err
 		}
+		fmt.Fprint(cmd.ErrOrStderr(), noted(notices))
 		return out.close()
 	}
 	out := &table{w: cmd.OutOrStdout(), head: l.head}
-	more, err := client.pages(cmd.Context(), l.path, l.query, limit, func(items []json.RawMessage) error {
-		return printRows(out, items, l.row)
+	more, err := client.pages(cmd.Context(), l.path, l.query, limit, func(p page) error {
+		notices = p.Notices
+		return printRows(out, p.Items, l.row)
 	})
 	if err != nil {
 		return err
@@ -47,6 +54,7 @@ func list(cmd *cobra.Command, limit int, l listing) error {
 	if out.widths == nil {
 		fmt.Fprintln(cmd.ErrOrStderr(), l.none)
 	}
+	fmt.Fprint(cmd.ErrOrStderr(), noted(notices))
 	if more {
 		fmt.Fprintf(cmd.ErrOrStderr(), "There are more than these %d; --limit 0 lists all.\n", limit)
 	}

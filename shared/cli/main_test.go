@@ -50,6 +50,9 @@ func TestWrongUsage(t *testing.T) {
 		{"calendars delete ..", `".." cannot be a calendar's name`},
 		{"calendars remove a", `there is no command "remove" in "carillon calendars"`},
 		{"runs get ..", `".." is not a run's id`},
+		{"runs changes", "carillon runs changes takes one argument: the run's id"},
+		{"explain --datastore inbox", `required flag(s) "path" not set`},
+		{"explain inbox a", "carillon explain takes no arguments"},
 		{"runs output", "carillon runs output takes one argument: the run's id"},
 	}
 	for _, test := range tests {

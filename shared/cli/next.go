@@ -6,8 +6,11 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
+
+	"carillon/shared/schedule"
 )
 
 const previewPath = "/api/preview"
@@ -17,7 +20,7 @@ func (c commands) nextOccurrences() *cobra.Command {
 		Use: "next {NAME | -f FILE}", Short: "List when a schedule fires next, or when a definition would",
 		Long: `List when a schedule fires next, or, with -f, when a definition would if it were created now. A definition is checked
 as at its creation, and nothing is created. NOTE says where daylight saving moves a time, and which calendar
-excludes one.`,
+excludes one. What fires when data change has no times.`,
 		Example: `  carillon schedules next every-15-minutes
   carillon schedules next -f schedule.yaml -n 20`,
 	}
@@ -47,21 +50,24 @@ func (c commands) next(cmd *cobra.Command, name string, query url.Values) error 
 	if err != nil {
 		return err
 	}
-	items, _, err := client.page(cmd.Context(), schedulesPath+"/"+name+"/next", query)
+	p, err := client.page(cmd.Context(), schedulesPath+"/"+name+"/next", query)
 	if err != nil {
 		return err
 	}
 	if asJSON(cmd) {
 		out := &array{w: cmd.OutOrStdout()}
-		if err := out.print(items); err != nil {
+		if err := out.print(p.Items); err != nil {
 			return err
 		}
 		return out.close()
 	}
-	if len(items) == 0 {
+	switch {
+	case len(p.Notices) > 0:
+		fmt.Fprint(cmd.ErrOrStderr(), safe(name+": "+strings.Join(p.Notices, "; "))+"\n")
+	case len(p.Items) == 0:
 		fmt.Fprintf(cmd.ErrOrStderr(), "%s does not fire again as it stands: it is disabled, or over.\n", name)
 	}
-	return c.printTimes(cmd, items)
+	return c.printTimes(cmd, p.Items)
 }
 
 // preview says when the one definition of the files would fire.
@@ -85,13 +91,22 @@ func (c commands) preview(cmd *cobra.Command, files []string, query url.Values) 
 	if err != nil {
 		return err
 	}
-	if err := printText(cmd.OutOrStdout(), safe(v.When)+"\n"+noted(v.Notices)+"\n"); err != nil {
+	if err := printText(cmd.OutOrStdout(), safe(v.When)+"\n"+noted(v.Notices)); err != nil || doc.watches() {
+		return err
+	}
+	if err := printText(cmd.OutOrStdout(), "\n"); err != nil {
 		return err
 	}
 	if len(v.Items) == 0 {
 		fmt.Fprintln(cmd.ErrOrStderr(), "It would not fire: it is over.")
 	}
 	return c.printTimes(cmd, v.Items)
+}
+
+// watches reports whether a document is a definition that fires when data change.
+func (d document) watches() bool {
+	var v struct{ Trigger struct{ Type string } }
+	return json.Unmarshal(d.json, &v) == nil && strings.EqualFold(v.Trigger.Type, string(schedule.KindDatastore))
 }
 
 func (c commands) printTimes(cmd *cobra.Command, items []json.RawMessage) error {

@@ -11,7 +11,7 @@ import (
 const runsPath = "/api/runs"
 
 func (c commands) runs() *cobra.Command {
-	return group("runs", "Look at runs and what was skipped, and cancel runs", c.listRuns(), c.getRun(), runOutput(), cancelRun())
+	return group("runs", "Look at runs and what was skipped, and cancel runs", c.listRuns(), c.getRun(), runChanges(), runOutput(), cancelRun())
 }
 
 // oneRun takes a run's id.

@@ -28,7 +28,9 @@ type scheduleView struct {
 	} `json:"catch_up"`
 	Jitter     string
 	Calendars  []string
-	MaxRuns    int  `json:"max_runs"`
+	MaxRuns    int `json:"max_runs"`
+	Overlap    string
+	PauseAfter int  `json:"pause_after_failures"`
 	Continue   bool `json:"continue_on_step_failure"`
 	Status     string
 	Revision   int
@@ -42,6 +44,21 @@ type scheduleView struct {
 	LastRun    *runView   `json:"last_run"`
 	Running    []runView
 	Notices    []string
+	Watch      *watchView
+}
+
+// watchView is how the watching of a schedule's folders goes.
+type watchView struct {
+	Looked   time.Time
+	NextLook time.Time `json:"next_look"`
+	Problem  string
+	Since    time.Time `json:"problem_since"`
+	Window   *struct {
+		Opened   time.Time
+		Closes   time.Time
+		Changes  int
+		WaitsFor []string `json:"waits_for"`
+	}
 }
 
 // upcoming is a time at which a schedule will fire, or would but for a calendar.
@@ -83,6 +100,10 @@ type runView struct {
 	Run        string
 	Link       string
 	Steps      []stepView
+	Change     *fileChange
+	Changes    int
+	Window     schedule.Span
+	DataPath   *schedule.DataPath `json:"data_path"`
 }
 
 type stepView struct {
@@ -109,7 +130,33 @@ func (v scheduleView) row(now time.Time) []string {
 	if v.LastRun != nil {
 		last = v.LastRun.outcome() + " " + clock(v.LastRun.latest().UTC())
 	}
-	return []string{v.Name, v.Pipeline.String(), cut(v.When), cut(v.state()), last, orDash(v.next(now))}
+	return []string{v.Name, v.Pipeline.String(), cut(v.When), cut(v.state()), last, orDash(cut(v.comes(now)))}
+}
+
+// comes says what there is to be expected of it: its next time, or how the watching of its folders goes.
+func (v scheduleView) comes(now time.Time) string {
+	if v.Watch == nil || v.Status != string(schedule.Active) {
+		return v.next(now)
+	}
+	at := func(t time.Time) string { return clock(inZone(t, v.Trigger.TimeZone)) + " (" + away(t, now) + ")" }
+	switch w := v.Watch; {
+	case w.Problem != "":
+		return "cannot look: " + w.Problem
+	case w.Window != nil && !w.Window.Closes.IsZero():
+		return changes(w.Window.Changes) + ", until " + at(w.Window.Closes)
+	case w.Window != nil && len(w.Window.WaitsFor) > 0:
+		return changes(w.Window.Changes) + ", waiting for " + strings.Join(w.Window.WaitsFor, " and ")
+	case !w.NextLook.IsZero():
+		return "looks " + at(w.NextLook)
+	}
+	return "on an event"
+}
+
+func changes(n int) string {
+	if n == 1 {
+		return "1 change"
+	}
+	return strconv.Itoa(n) + " changes"
 }
 
 // state is the status, and why it is so if it is not Active.
@@ -133,6 +180,9 @@ func (v scheduleView) line(now time.Time) string {
 	if next := v.next(now); next != "" {
 		said += ", next run " + next
 	}
+	if v.Watch != nil && v.Watch.Problem != "" {
+		said += "; its datastores cannot be looked at: " + v.Watch.Problem
+	}
 	return said
 }
 
@@ -152,6 +202,10 @@ func (v scheduleView) sheet(etag string, now time.Time) string {
 	if v.MaxRuns > 0 {
 		s.line("Max runs", strconv.Itoa(v.MaxRuns))
 	}
+	s.line("Overlap", v.Overlap)
+	if v.PauseAfter > 0 {
+		s.line("Pauses", "after "+strconv.Itoa(v.PauseAfter)+" failed runs in a row")
+	}
 	if v.Continue {
 		s.line("Steps", "a failed one does not end the run")
 	}
@@ -168,8 +222,39 @@ func (v scheduleView) sheet(etag string, now time.Time) string {
 		next = append(next, strings.TrimSpace(clock(inZone(t.Time, v.Trigger.TimeZone))+" ("+away(t.Time, now)+") "+t.note()))
 	}
 	s.lines("Next", next)
+	v.watching(&s, now)
 	s.lines("Notices", v.Notices)
 	return s.b.String()
+}
+
+// watching adds how the watching of its folders goes.
+func (v scheduleView) watching(s *sheet, now time.Time) {
+	if v.Watch == nil {
+		return
+	}
+	at := func(t time.Time) string { return clock(inZone(t, v.Trigger.TimeZone)) }
+	w := v.Watch
+	if !w.Looked.IsZero() {
+		s.line("Looked", at(w.Looked))
+	}
+	switch {
+	case !w.NextLook.IsZero():
+		s.line("Looks", at(w.NextLook)+" ("+away(w.NextLook, now)+")")
+	case v.Status == string(schedule.Active):
+		s.line("Looks", "never: its datastores send their changes")
+	}
+	if w.Problem != "" {
+		s.line("Problem", "since "+at(w.Since)+": "+w.Problem)
+	}
+	if w.Window == nil {
+		return
+	}
+	said := changes(w.Window.Changes) + " since " + at(w.Window.Opened)
+	if !w.Window.Closes.IsZero() {
+		said += ", closes " + at(w.Window.Closes) + " (" + away(w.Window.Closes, now) + ")"
+	}
+	s.line("Window", said)
+	s.lines("Waits for", w.Window.WaitsFor)
 }
 
 func (v scheduleView) since() string {
@@ -237,7 +322,12 @@ func (v runView) note() string {
 	if v.Count > 1 {
 		parts = append(parts, v.several())
 	}
-	if v.Kind != schedule.Scheduled {
+	switch {
+	case v.Changes == 1 && v.Change != nil:
+		parts = append(parts, v.Change.place())
+	case v.Changes > 0:
+		parts = append(parts, changes(v.Changes))
+	case v.Kind != schedule.Scheduled:
 		parts = append(parts, by(string(v.Kind), v.By))
 	}
 	if v.Error != "" {
@@ -265,6 +355,7 @@ func (v runView) sheet(now time.Time) string {
 	}
 	s.line("Experiment", v.Experiment)
 	s.lines("Parameters", pairs(v.Parameters))
+	v.data(&s)
 	s.line("Time", clock(v.Nominal.UTC()))
 	s.line("Recorded", clock(v.Recorded.UTC()))
 	s.line("Submitted", v.submission())
@@ -274,6 +365,22 @@ func (v runView) sheet(now time.Time) string {
 	s.line("Run", v.Run)
 	s.line("Link", v.Link)
 	return s.b.String()
+}
+
+// data adds which changes it is for, and where they are.
+func (v runView) data(s *sheet) {
+	if v.Change != nil {
+		s.line("Change", v.Change.place()+" (etag "+v.Change.ETag+")")
+	}
+	if v.Changes > 1 {
+		s.line("Changes", strconv.Itoa(v.Changes)+"; carillon runs changes "+v.ID+" lists them")
+	}
+	if !v.Window.End.IsZero() {
+		s.line("Window", clock(v.Window.Start.UTC())+" to "+clock(v.Window.End.UTC()))
+	}
+	if v.DataPath != nil {
+		s.line("Data path", v.DataPath.Parameter+"="+v.DataPath.Datastore+"/"+v.DataPath.Path)
+	}
 }
 
 func (v runView) submission() string {

@@ -74,6 +74,9 @@ var (
 	fromZero = regexp.MustCompile(`^did not find expected (<|node content|'-'|key|',')`)
 )
 
+// inQuotes is said where YAML takes a glob for a name of its own.
+const inQuotes = "; text that begins with * or & has to be in quotes"
+
 // placed finds the line of an error of the library, which gives it in its text, if at all.
 func placed(err error, data []byte) (line int, text string) {
 	text = strings.TrimPrefix(err.Error(), "yaml: ")
@@ -82,9 +85,13 @@ func placed(err error, data []byte) (line int, text string) {
 		if fromZero.MatchString(m[2]) {
 			line = min(line+1, lineAt(data, len(bytes.TrimRight(data, "\n"))))
 		}
+		if m[2] == "did not find expected alphabetic or numeric character" {
+			m[2] += inQuotes
+		}
 		return line, m[2]
 	}
 	if m := libraryAnchor.FindStringSubmatch(err.Error()); m != nil {
+		text += inQuotes
 		if at := bytes.Index(data, []byte("*"+m[1])); at >= 0 {
 			return lineAt(data, at), text
 		}
