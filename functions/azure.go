@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 
+	azcloud "github.com/Azure/azure-sdk-for-go/sdk/azcore/cloud"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 
 	"carillon/shared/azure"
@@ -21,14 +23,15 @@ func onAzure(ctx context.Context, port string) int {
 	c, err := readConfig()
 	log := azure.NewLog(os.Stdout, os.Stderr, c.level)
 	account, accountErr := azure.Connect(os.LookupEnv)
-	targets, targetsErr := c.workspace()
-	if err := errors.Join(err, accountErr, targetsErr); err != nil {
+	ml, workspaceErr := c.workspace()
+	datastores, datastoresErr := c.datastores("", ml, os.LookupEnv)
+	if err := errors.Join(err, accountErr, workspaceErr, datastoresErr); err != nil {
 		log.Error("the settings are wrong", "error", err)
 		return azure.ExitFault
 	}
-	submits, follows := account.Queue("carillon-submit"), account.Queue("carillon-follow")
 	p := parts{
-		db: store.New(account.Store("carillon")), targets: targets, submits: submits, follows: follows,
+		db: store.New(account.Store("carillon")), targets: ml.targets(), datastores: datastores,
+		submits: account.Queue("carillon-submit"), follows: account.Queue("carillon-follow"), marks: account.Queue("carillon-datastore"),
 		retention: c.retention, log: log, owner: rand.Text(),
 		// Handlers of other instances are alive as far as this one knows: only time ends their claims.
 		void: func(string) bool { return false },
@@ -43,21 +46,37 @@ func onAzure(ctx context.Context, port string) int {
 	return azure.ExitFault
 }
 
-// workspace is the Azure Machine Learning workspace of the settings; without one there is nothing to run there.
-func (c config) workspace() (map[string]pipeline.Target, error) {
+// clouds are the values of CARILLON_AZUREML_CLOUD.
+var clouds = map[string]azcloud.Configuration{
+	"public": azcloud.AzurePublic, "china": azcloud.AzureChina, "government": azcloud.AzureGovernment,
+}
+
+// workspace opens the Azure Machine Learning workspace of the settings; without one there is nothing to run there.
+func (c config) workspace() (workspace, error) {
 	if c.Subscription == "" && c.ResourceGroup == "" && c.Workspace == "" {
-		return map[string]pipeline.Target{}, nil
+		return workspace{}, nil
 	}
-	credential, err := azidentity.NewDefaultAzureCredential(nil)
+	credential, err := azidentity.NewDefaultAzureCredential(&azidentity.DefaultAzureCredentialOptions{
+		ClientOptions: policy.ClientOptions{Cloud: clouds[c.Cloud]},
+	})
 	if err != nil {
-		return nil, fmt.Errorf("an identity for the workspace: %w", err)
+		return workspace{}, fmt.Errorf("an identity for the workspace: %w", err)
 	}
 	w, err := azureml.Open(azureml.Config{
 		Subscription: c.Subscription, ResourceGroup: c.ResourceGroup, Workspace: c.Workspace, Region: c.Region,
-		BaseURL: c.BaseURL, Credential: credential,
+		BaseURL: c.BaseURL, ARMURL: c.ARMURL, InferenceURL: c.InferenceURL, Compute: c.Compute,
+		Cloud: clouds[c.Cloud], Credential: credential,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("CARILLON_AZUREML_*: %w", err)
+		return workspace{}, fmt.Errorf("CARILLON_AZUREML_*: %w", err)
 	}
-	return w.Targets(), nil
+	return workspace{w, credential}, nil
+}
+
+// targets are what runs the workspace's pipelines, by their kind.
+func (w workspace) targets() map[string]pipeline.Target {
+	if w.Workspace == nil {
+		return map[string]pipeline.Target{}
+	}
+	return w.Targets()
 }

@@ -12,6 +12,7 @@ import (
 
 	"carillon/shared/local"
 	"carillon/shared/schedule"
+	"carillon/shared/source"
 )
 
 // config is every setting, with its default. Durations are written 5m, 1h30m or 2d.
@@ -26,13 +27,22 @@ type config struct {
 	KeyOp     string `envconfig:"KEY_OPERATE"`                     //
 	KeyAuthor string `envconfig:"KEY_AUTHOR"`                      //
 
+	// Datastores are containers of Azure Storage that schedules may watch: name=CONNECTION/container, with commas
+	// between. With :events behind it the container's changes are all sent here, and it is not polled.
+	Datastores string `envconfig:"DATASTORES"`
+
 	// The Azure Machine Learning workspace whose pipelines are run.
 	Subscription  string `envconfig:"AZUREML_SUBSCRIPTION"`
 	ResourceGroup string `envconfig:"AZUREML_RESOURCE_GROUP"`
 	Workspace     string `envconfig:"AZUREML_WORKSPACE"`
 	Region        string `envconfig:"AZUREML_REGION"`
-	BaseURL       string `envconfig:"AZUREML_BASE_URL"` // of the v1 service, where it is not the region's public one
+	Cloud         string `envconfig:"AZUREML_CLOUD" default:"public"` // or china, government
+	Compute       string `envconfig:"AZUREML_COMPUTE"`                // for steps that name none: its name, or serverless
+	BaseURL       string `envconfig:"AZUREML_BASE_URL"`               // of the v1 service, where it is not the region's public one
+	ARMURL        string `envconfig:"AZUREML_ARM_URL"`                // of the resource manager, where it is not the cloud's
+	InferenceURL  string `envconfig:"AZUREML_INFERENCE_URL"`          // of batch endpoints, where it is not their own
 
+	named     []source.Named
 	atOnce    int
 	output    int64
 	retention time.Duration
@@ -62,6 +72,11 @@ func readConfig() (config, error) {
 	if err == nil && c.retention < 30*24*time.Hour {
 		check("RETENTION", errors.New("has to be 30d or more: what prevents a second firing is kept so long"))
 	}
+	if _, ok := clouds[c.Cloud]; !ok {
+		check("AZUREML_CLOUD", fmt.Errorf("has to be public, china or government, not %q", c.Cloud))
+	}
+	c.named, err = source.ParseNamed(c.Datastores)
+	check("DATASTORES", err)
 	check("LOG_LEVEL", c.level.UnmarshalText([]byte(c.LogLevel)))
 	for name, key := range map[string]string{"KEY_LIST": c.KeyList, "KEY_OPERATE": c.KeyOp, "KEY_AUTHOR": c.KeyAuthor} {
 		if key != "" && len(key) < 16 {

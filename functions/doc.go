@@ -4,7 +4,7 @@ Carillon starts machine-learning pipelines when time has passed or when data has
 One program answers every function of the bundle: on a plain machine it is the scheduler itself and the command line.
 This is the tour, in the order in which a fact travels:
 
-	event  ->  due  ->  occurrence (recorded)  ->  queue  ->  submit  ->  run  ->  follow
+	event  ->  due / match  ->  occurrence (recorded)  ->  queue  ->  submit  ->  run  ->  follow
 
 A schedule ([carillon/shared/schedule]) ties a pipeline, an experiment and a trigger together. When it fires is
 computed, never accumulated, by [carillon/shared/recur]; what is due, what was missed, what a claim finds are decisions
@@ -13,6 +13,10 @@ in shared/schedule: pure functions of values and of now.
 The timer function ([carillon/functions/recurrence]) reads from the store ([carillon/shared/store]) what is due until
 the next tick. One transaction moves a schedule to its next time and records the occurrence: both or neither. Then a
 message ([carillon/shared/queue]) goes out, with the delay that is left, so that the run starts at its second.
+
+The datastore function ([carillon/functions/datastore]) does the same for data that changed. An event, or a look at a
+folder through [carillon/shared/source], only says where: an index tells which schedules watch it, the file is asked what it
+is like now, and one transaction records the change and its occurrence, or adds it to a window.
 
 Messages are hints. The clock is the only mover: whatever has to happen later stands in the store as a row that sorts
 by its time, and a tick that finds it overdue sends it again. So nothing is lost when a message is, and nothing is

@@ -184,7 +184,7 @@ func BenchmarkClaim(b *testing.B) {
 	fake := &pipeline.Fake{Before: func(pipeline.Submission) error { claimed <- struct{}{}; select {} }} // it goes no further
 	fake.Put(pipeline.Pipeline{Ref: hello})
 	submits := state.Queue("submit")
-	p := onMachine(db, map[string]pipeline.Target{"local": fake}, submits, state.Queue("follow"), 0, quiet)
+	p := onMachine(parts{db: db, targets: map[string]pipeline.Target{"local": fake}, submits: submits, follows: state.Queue("follow"), log: quiet})
 	functions := p.functions()
 	before, start := cpu(b), time.Now()
 	if err := functions.Recurrence(b.Context(), now.Add(time.Minute), now.Add(time.Minute)); err != nil {
@@ -220,7 +220,7 @@ func hostFake(b testing.TB, folder string, prepare func(db *store.DB), claimed f
 	fake.Put(pipeline.Pipeline{Ref: hello})
 	submits, follows := state.Queue("submit"), state.Queue("follow")
 	h := &local.Host{
-		Functions: onMachine(db, map[string]pipeline.Target{"local": fake}, submits, follows, 0, quiet).functions(),
+		Functions: onMachine(parts{db: db, targets: map[string]pipeline.Target{"local": fake}, submits: submits, follows: follows, log: quiet}).functions(),
 		Submit:    submits, Follow: follows, Backup: state.Backup, Log: quiet,
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

@@ -23,6 +23,7 @@ var allowed = map[string]struct {
 	"shared/queue":    {nil, false},
 	"shared/store":    {[]string{"shared/recur", "shared/schedule"}, false},
 	"shared/pipeline": {[]string{"shared/recur", "shared/schedule"}, false},
+	"shared/source":   {[]string{"shared/schedule"}, false},
 	"shared/host":     {[]string{"shared/schedule"}, false},
 
 	"shared/local":            {[]string{"shared/schedule", "shared/store", "shared/queue", "shared/host", "shared/problem"}, true},
@@ -30,9 +31,12 @@ var allowed = map[string]struct {
 	"shared/azure":            {[]string{"shared/store", "shared/queue", "shared/host", "shared/problem"}, true},
 	"shared/pipeline/local":   {[]string{"shared/schedule", "shared/pipeline"}, true},
 	"shared/pipeline/azureml": {[]string{"shared/schedule", "shared/pipeline"}, true},
+	"shared/source/azblob":    {[]string{"shared/source"}, true},
+	"shared/source/dir":       {[]string{"shared/schedule", "shared/source"}, true},
 	"shared/cli":              {[]string{"shared/recur", "shared/schedule", "shared/problem"}, true},
 
 	"functions/recurrence": {verbs, false},
+	"functions/datastore":  {verbs, false},
 	"functions/submit":     {verbs, false},
 	"functions/follow":     {verbs, false},
 	"functions/api":        {verbs, false},
@@ -45,12 +49,14 @@ var allowed = map[string]struct {
 	"shared/azure/hostdouble":             {[]string{"shared/recur"}, true},
 	"shared/host/hosttest":                {[]string{"shared/host"}, false},
 
-	"shared/store/storetest":       {[]string{"shared/store"}, false},
-	"shared/queue/queuetest":       {[]string{"shared/queue"}, false},
-	"shared/pipeline/pipelinetest": {[]string{"shared/schedule", "shared/pipeline"}, false},
+	"shared/store/storetest":          {[]string{"shared/store"}, false},
+	"shared/source/azblob/listdouble": {nil, false},
+	"shared/source/sourcetest":        {[]string{"shared/source"}, false},
+	"shared/queue/queuetest":          {[]string{"shared/queue"}, false},
+	"shared/pipeline/pipelinetest":    {[]string{"shared/schedule", "shared/pipeline"}, false},
 }
 
-var verbs = []string{"shared/recur", "shared/schedule", "shared/problem", "shared/store", "shared/queue", "shared/pipeline"}
+var verbs = []string{"shared/recur", "shared/schedule", "shared/problem", "shared/store", "shared/queue", "shared/pipeline", "shared/source"}
 
 func TestImports(t *testing.T) {
 	seen := map[string]bool{}

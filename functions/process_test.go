@@ -187,10 +187,17 @@ func (p *process) runs(query string) []run {
 }
 
 // addPipeline writes a pipeline of one shell command.
-func addPipeline(t testing.TB, data, id, script string) {
+func addPipeline(t testing.TB, data, id, script string, parameters ...string) {
 	t.Helper()
 	folder := filepath.Join(data, "pipelines")
-	text := fmt.Sprintf("name: %s\nsteps:\n  - name: only\n    command: sh\n    args: [-c, %q]\n", id, script)
+	text := fmt.Sprintf("name: %s\n", id)
+	for i, name := range parameters {
+		if i == 0 {
+			text += "parameters:\n"
+		}
+		text += "  " + name + ":\n"
+	}
+	text += fmt.Sprintf("steps:\n  - name: only\n    command: sh\n    args: [-c, %q]\n", script)
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		t.Fatal(err)
 	}

@@ -3,7 +3,8 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	_ "embed"
+	"embed"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"carillon/functions/api"
+	"carillon/functions/datastore"
 	"carillon/functions/follow"
 	"carillon/functions/recurrence"
 	"carillon/functions/studio"
@@ -25,6 +27,8 @@ import (
 	pipelines "carillon/shared/pipeline/local"
 	"carillon/shared/queue"
 	"carillon/shared/schedule"
+	"carillon/shared/source"
+	"carillon/shared/source/dir"
 	"carillon/shared/store"
 )
 
@@ -45,9 +49,13 @@ func serve(ctx context.Context, c config, example bool, ready func(url string)) 
 	if err != nil {
 		return err
 	}
-	submits, follows := state.Queue("submit"), state.Queue("follow")
+	submits, follows, marks := state.Queue("submit"), state.Queue("follow"), state.Queue("datastore")
+	folders := filepath.Join(c.Data, "datastores")
+	if err := os.MkdirAll(folders, 0o755); err != nil {
+		return err
+	}
 	target, err := pipelines.Open(pipelines.Config{
-		Pipelines: filepath.Join(c.Data, "pipelines"), Runs: filepath.Join(c.Data, "runs"),
+		Pipelines: filepath.Join(c.Data, "pipelines"), Runs: filepath.Join(c.Data, "runs"), Datastores: folders,
 		AtOnce: c.atOnce, OutputLimit: c.output, Log: log,
 		Started: func(run string) { hint(follows, run, log) },
 		Ended:   func(run string) { hint(follows, run, log) },
@@ -56,23 +64,33 @@ func serve(ctx context.Context, c config, example bool, ready func(url string)) 
 		return err
 	}
 	defer closeRuns(target, log)
-	targets, err := c.workspace()
+	ml, err := c.workspace()
 	if err != nil {
 		return err
 	}
+	targets := ml.targets()
 	targets["local"] = target
+	datastores, err := c.datastores(folders, ml, os.LookupEnv)
+	if err != nil {
+		return err
+	}
 	if example {
 		if err := addExample(ctx, c, db, time.Now().UTC()); err != nil {
 			return err
 		}
 	}
 	ctx, stop := context.WithCancel(ctx)
-	var pruning sync.WaitGroup
-	defer func() { stop(); pruning.Wait() }()
-	pruning.Go(func() { prune(ctx, target, c.retention, log) })
+	var beside sync.WaitGroup
+	defer func() { stop(); beside.Wait() }()
+	beside.Go(func() { prune(ctx, target, c.retention, log) })
+	beside.Go(func() { watch(ctx, folders, marks, log) })
+	p := onMachine(parts{
+		db: db, targets: targets, datastores: datastores, submits: submits, follows: follows, marks: marks,
+		retention: c.retention, log: log,
+	})
 	served := &local.Host{
-		Functions: onMachine(db, targets, submits, follows, c.retention, log).functions(),
-		Submit:    submits, Follow: follows, Backup: state.Backup, Keys: c.keys(), Log: log,
+		Functions: p.functions(), Submit: submits, Follow: follows, Datastore: marks,
+		Backup: state.Backup, Keys: c.keys(), Log: log,
 	}
 	ready("http://" + listener.Addr().String())
 	return served.Serve(ctx, listener)
@@ -82,7 +100,9 @@ func serve(ctx context.Context, c config, example bool, ready func(url string)) 
 type parts struct {
 	db               *store.DB
 	targets          map[string]pipeline.Target // by the kind of pipeline
+	datastores       *source.Datastores
 	submits, follows queue.Queue
+	marks            queue.Queue // to the datastore function
 	retention        time.Duration
 	log              *slog.Logger
 	owner            string                  // this process, in its claims
@@ -91,27 +111,37 @@ type parts struct {
 
 // functions builds the verbs.
 func (p parts) functions() host.Functions {
-	timer := &recurrence.Function{DB: p.db, Submit: p.submits, Follow: p.follows, Retention: p.retention, Now: time.Now, Log: p.log}
+	timer := &recurrence.Function{DB: p.db, Submit: p.submits, Follow: p.follows, Marks: p.marks, Retention: p.retention, Now: time.Now, Log: p.log}
 	submitter := &submit.Function{
 		DB: p.db, Targets: p.targets, Submit: p.submits, Follow: p.follows, Owner: p.owner, Void: p.void, Now: time.Now, Log: p.log,
 	}
-	follower := &follow.Function{DB: p.db, Targets: p.targets, Follow: p.follows, Now: time.Now, Log: p.log}
-	web := &api.Function{DB: p.db, Targets: p.targets, Submit: p.submits, Now: time.Now, Log: p.log}
+	follower := &follow.Function{DB: p.db, Targets: p.targets, Follow: p.follows, Submit: p.submits, Now: time.Now, Log: p.log}
+	changes := &datastore.Function{DB: p.db, Datastores: p.datastores, Submit: p.submits, Marks: p.marks, Now: time.Now, Log: p.log}
+	web := &api.Function{DB: p.db, Targets: p.targets, Datastores: p.datastores, Submit: p.submits, Now: time.Now, Log: p.log}
 	page := &studio.Function{DB: p.db, Targets: p.targets, Now: time.Now, Log: p.log}
 	return host.Functions{
-		Recurrence: timer.Tick, Submit: submitter.Handle, Follow: follower.Handle,
-		API: web.Handler(), Studio: page.Handler(),
+		Recurrence: timer.Tick, Datastore: changes.Handle, Submit: submitter.Handle, Follow: follower.Handle,
+		API: web.Handler(), Studio: page.Handler(), Webhook: datastore.Webhook(p.logged(changes.Handle)),
+	}
+}
+
+// logged is a function that also says why it failed, for a caller who is only told that it has.
+func (p parts) logged(function func(context.Context, []byte) error) func(context.Context, []byte) error {
+	return func(ctx context.Context, body []byte) error {
+		err := function(ctx, body)
+		if err != nil {
+			p.log.WarnContext(ctx, "events that were posted are given back", "error", err)
+		}
+		return err
 	}
 }
 
 // onMachine are the parts of a plain machine. One process at a time has the state file, so a claim of another owner is
 // that of a dead one.
-func onMachine(db *store.DB, targets map[string]pipeline.Target, submits, follows queue.Queue, retention time.Duration, log *slog.Logger) parts {
-	me := rand.Text()
-	return parts{
-		db: db, targets: targets, submits: submits, follows: follows,
-		retention: retention, log: log, owner: me, void: func(owner string) bool { return owner != me },
-	}
+func onMachine(p parts) parts {
+	p.owner = rand.Text()
+	p.void = func(owner string) bool { return owner != p.owner }
+	return p
 }
 
 // listen opens the listener before anything else is touched. Without keys it has to be a loopback address.
@@ -125,6 +155,30 @@ func listen(c config) (net.Listener, error) {
 		return nil, fmt.Errorf("%s can be reached from other machines: set CARILLON_KEY_AUTHOR (and _LIST, _OPERATE), or listen on 127.0.0.1", c.Listen)
 	}
 	return listener, nil
+}
+
+// watch sends every change in the folders of datastores to the datastore function, until ctx ends. What it misses, the
+// look once a minute finds.
+func watch(ctx context.Context, folders string, to queue.Queue, log *slog.Logger) {
+	err := dir.Watch(ctx, folders, dir.Events{
+		Changed: func(datastore, path string, moved time.Time) {
+			body, _ := json.Marshal(struct {
+				Datastore string    `json:"datastore"`
+				Path      string    `json:"path"`
+				Time      time.Time `json:"time,omitzero"`
+			}{datastore, path, moved.UTC()})
+			if err := to.Send(ctx, body, 0); err != nil && ctx.Err() == nil {
+				log.Warn("a change was not sent; the next look finds it", "datastore", datastore, "path", path, "error", err)
+			}
+		},
+		Lost: func(datastore string) {
+			log.Debug("changes may have been missed; the next look finds them", "datastore", datastore)
+		},
+		Log: log,
+	})
+	if err != nil && ctx.Err() == nil {
+		log.Warn("the folders of datastores cannot be watched; they are looked at once a minute", "error", err)
+	}
 }
 
 // hint sends a run to be looked at now that it has started or ended.
@@ -160,28 +214,40 @@ func prune(ctx context.Context, target *pipelines.Target, retention time.Duratio
 	}
 }
 
-var (
-	//go:embed example/hello.yaml
-	examplePipeline []byte
-	//go:embed example/hello-every-minute.json
-	exampleSchedule []byte
-)
+//go:embed example
+var example embed.FS
 
-// addExample puts a pipeline and a schedule where a newcomer finds them. What is there stays as it is.
+// addExample puts pipelines, schedules and a datastore where a newcomer finds them. What is there stays as it is.
 func addExample(ctx context.Context, c config, db *store.DB, now time.Time) error {
-	file := filepath.Join(c.Data, "pipelines", "hello.yaml")
-	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
-		if err := os.WriteFile(file, examplePipeline, 0o644); err != nil {
+	if err := os.MkdirAll(filepath.Join(c.Data, "datastores", "inbox"), 0o755); err != nil {
+		return err
+	}
+	for _, name := range []string{"hello.yaml", "show-file.yaml"} {
+		file := filepath.Join(c.Data, "pipelines", name)
+		if _, err := os.Stat(file); !errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		text, err := example.ReadFile("example/" + name)
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(file, text, 0o644); err != nil {
 			return err
 		}
 	}
-	d, errs := schedule.Decode(exampleSchedule)
-	if len(errs) > 0 {
-		return errs
+	for _, name := range []string{"hello-every-minute.json", "file-dropped.json"} {
+		text, err := example.ReadFile("example/" + name)
+		if err != nil {
+			return err
+		}
+		d, errs := schedule.Decode(text)
+		if len(errs) > 0 {
+			return errs
+		}
+		err = db.Create(ctx, schedule.New(d, store.NewScheduleID(d.Name), "serve --example", now))
+		if err != nil && !errors.Is(err, store.ErrExists) {
+			return err
+		}
 	}
-	err := db.Create(ctx, schedule.New(d, store.NewScheduleID(d.Name), "serve --example", now))
-	if errors.Is(err, store.ErrExists) {
-		return nil
-	}
-	return err
+	return nil
 }

@@ -23,6 +23,7 @@ type Function struct {
 	DB      *store.DB
 	Targets map[string]pipeline.Target // by the kind of pipeline
 	Follow  queue.Queue
+	Submit  queue.Queue // for what waits for a run's end
 	Now     func() time.Time
 	Log     *slog.Logger
 }
@@ -72,7 +73,46 @@ func (f *Function) look(ctx context.Context, id string) (*store.Change, error) {
 	if to.Status == o.Value.Status && to.Wake.Equal(o.Value.Wake) {
 		return nil, nil // nothing new, and the planned look is still to come
 	}
-	return &store.Change{From: o, To: to}, nil
+	change := &store.Change{From: o, To: to}
+	if to.Status.Final() && to.PauseAfter > 0 {
+		err = f.count(ctx, change)
+	}
+	return change, err
+}
+
+// count adds the end of a run to what its schedule counts, in the same transaction.
+func (f *Function) count(ctx context.Context, c *store.Change) error {
+	r, err := f.DB.Schedule(ctx, c.To.Schedule)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return nil
+	case err != nil:
+		return err
+	case r.Schedule.Value.ID == c.To.ScheduleID():
+		c.State = r.Counted(r.State.Value.Ended(c.To))
+	}
+	return nil
+}
+
+// ended does what follows from a run's end. What fails here the clock brings on: the one that waits, and the next that
+// is due.
+func (f *Function) ended(ctx context.Context, c store.Change) {
+	o := c.To
+	if c.State != nil && c.State.Value.Failures >= o.PauseAfter {
+		if err := f.DB.Pause(ctx, o, f.Now().UTC()); err != nil {
+			f.Log.WarnContext(ctx, "a schedule whose runs fail stays active", "schedule", o.Schedule, "error", err)
+		}
+	}
+	if !o.Overlap.Queues() {
+		return
+	}
+	next, err := f.DB.Buffered(ctx, o)
+	if err == nil && next != "" {
+		err = f.Submit.Send(ctx, queue.Messages([]string{next})[0], 0)
+	}
+	if err != nil {
+		f.Log.WarnContext(ctx, "what waits for a run's end is not brought on; the clock will do it", "run", o.ID, "error", err)
+	}
 }
 
 func (f *Function) save(ctx context.Context, changes []store.Change) error {
@@ -87,6 +127,7 @@ func (f *Function) save(ctx context.Context, changes []store.Change) error {
 			failed = err
 		case o.Wake.Equal(changes[i].From.Value.Wake): // the message of the planned look is on its way
 		case o.Status.Final():
+			f.ended(ctx, changes[i])
 			f.Log.InfoContext(ctx, "run ended", "run", o.ID, "schedule", o.Schedule, "status", o.Status, "error", o.Error)
 		default:
 			if err := f.Follow.Send(ctx, queue.Messages([]string{o.ID})[0], o.Look(f.Now())); err != nil {

@@ -29,6 +29,7 @@ type Function struct {
 	DB        *store.DB
 	Submit    queue.Queue
 	Follow    queue.Queue
+	Marks     queue.Queue   // to the datastore function
 	Retention time.Duration // how long occurrences are kept once they are final
 	Now       func() time.Time
 	Log       *slog.Logger
@@ -76,12 +77,16 @@ func (f *Function) shard(ctx context.Context, shard int, tick beat) error {
 // act deals with one page of wakes and says whether some of them are due again at once.
 func (f *Function) act(ctx context.Context, shard int, wakes []store.Wake, tick beat) (more bool, err error) {
 	var planned []store.Planned
-	var woken []store.Wake
+	var woken, marks []store.Wake
 	exclusions := f.exclusions(ctx, wakes)
 	for _, w := range wakes {
 		switch {
 		case w.Err != nil:
 			f.Log.ErrorContext(ctx, "a row of the clock cannot be read; it is passed over", "error", w.Err)
+		case w.Mark == store.Forgetting:
+			err = errors.Join(err, f.forget(ctx, shard, w))
+		case w.Mark != "":
+			marks = append(marks, w)
 		case w.Due == nil && w.At.After(tick.now) && !w.AtStart: // its message has its time still
 		case w.Due == nil:
 			woken = append(woken, w)
@@ -99,11 +104,11 @@ func (f *Function) act(ctx context.Context, shard int, wakes []store.Wake, tick 
 			planned = append(planned, store.Planned{Wake: w, Plan: plan})
 		}
 	}
-	recorded, more, err := f.record(ctx, shard, planned, tick)
+	recorded, more, recordErr := f.record(ctx, shard, planned, tick)
 	again, wakeErr := f.wake(ctx, shard, woken, tick)
 	f.send(ctx, f.Submit, append(recorded, again.submit...), tick)
 	f.send(ctx, f.Follow, again.follow, tick)
-	return more, errors.Join(err, wakeErr)
+	return more, errors.Join(err, recordErr, wakeErr, f.mark(ctx, shard, marks, tick))
 }
 
 func (f *Function) exclusions(ctx context.Context, wakes []store.Wake) func(schedule.Due) (schedule.Excluded, error) {

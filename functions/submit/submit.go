@@ -18,6 +18,7 @@ import (
 
 	"carillon/shared/pipeline"
 	"carillon/shared/queue"
+	"carillon/shared/recur"
 	"carillon/shared/schedule"
 	"carillon/shared/store"
 )
@@ -65,7 +66,7 @@ func (f *Function) claim(ctx context.Context, ids []string) (claimed []schedule.
 	for range claimTries {
 		failed = nil
 		var changes []store.Change
-		var last []bool
+		var findings []finding
 		var left []string
 		counted := map[string]bool{}
 		for _, id := range ids {
@@ -84,13 +85,13 @@ func (f *Function) claim(ctx context.Context, ids []string) (claimed []schedule.
 			default:
 				counted[scheduleID] = true
 				tried[id] = found.change.To.Claim
-				changes, last = append(changes, found.change), append(last, found.last)
+				changes, findings = append(changes, found.change), append(findings, found)
 			}
 		}
 		for i, err := range f.DB.Save(ctx, changes) {
 			o := changes[i].To
-			if err == nil && last[i] {
-				f.finish(ctx, o)
+			if err == nil {
+				f.afterwards(ctx, findings[i])
 			}
 			switch {
 			case errors.Is(err, store.ErrConflict):
@@ -99,8 +100,8 @@ func (f *Function) claim(ctx context.Context, ids []string) (claimed []schedule.
 				f.drop(ctx, changes[i].From)
 			case err != nil:
 				failed, left = err, append(left, o.ID)
-			case o.Status == schedule.Skipped:
-				f.Log.InfoContext(ctx, "occurrence skipped", "run", o.ID, "schedule", o.Schedule, "reason", o.Reason)
+			case o.Status != schedule.Submitting:
+				f.Log.InfoContext(ctx, "occurrence not submitted", "run", o.ID, "schedule", o.Schedule, "status", o.Status, "reason", o.Reason, "error", o.Error)
 			default:
 				claimed = append(claimed, o)
 			}
@@ -121,6 +122,8 @@ type finding struct {
 	held    bool         // change.To is claimed already, by this very call
 	change  store.Change // what has to be written first: a claim or a skip
 	last    bool         // the schedule has then submitted all it may
+	pause   bool         // the schedule is to be stopped, as its runs fail
+	turn    schedule.Turn
 }
 
 // find reads what a claim needs to know. tried is a claim that this call may have written.
@@ -149,15 +152,27 @@ func (f *Function) find(ctx context.Context, id string, tried schedule.Claim) (f
 	to := &found.change.To
 	if reason := to.Withdrawn(s, record.State.Value); reason != "" {
 		*to = to.Skip(reason, f.Now().UTC())
-		found.last = reason == schedule.ReasonLimit
+		found.last, found.pause = reason == schedule.ReasonLimit, reason == schedule.ReasonPaused
 		return found, nil
+	}
+	if s != nil && s.Overlap != "" {
+		if starts, err := f.turn(ctx, &found, record); err != nil || !starts {
+			return found, err
+		}
 	}
 	if to.Attempts == 0 {
 		definition, err := f.DB.Definition(ctx, *s, to.Revision)
 		if err != nil {
 			return found, err
 		}
-		*to = to.Prepared(definition)
+		if err := f.prepare(ctx, to, definition, record); err != nil {
+			var wrong recur.FieldErrors
+			if errors.As(err, &wrong) {
+				*to = to.Refused(fmt.Errorf("its parameters cannot be filled in: %w", wrong), f.Now().UTC())
+				return found, nil
+			}
+			return found, err
+		}
 	}
 	*to = to.Claimed(f.Owner, rand.Text(), f.Now())
 	if s != nil && s.ID == to.ScheduleID() {
@@ -209,6 +224,18 @@ func (f *Function) finish(ctx context.Context, o schedule.Occurrence) {
 	}
 }
 
+// afterwards does what follows from a claim or a skip that is written.
+func (f *Function) afterwards(ctx context.Context, found finding) {
+	o := found.change.To
+	if found.last {
+		f.finish(ctx, o)
+	}
+	if found.pause {
+		f.pause(ctx, o)
+	}
+	f.perform(ctx, o, found.turn)
+}
+
 // submit asks the far side for a run and says what became of the occurrence.
 func (f *Function) submit(ctx context.Context, o schedule.Occurrence) schedule.Occurrence {
 	target, ok := f.Targets[o.Pipeline.Kind]
@@ -220,7 +247,7 @@ func (f *Function) submit(ctx context.Context, o schedule.Occurrence) schedule.O
 	run, err := target.Submit(ctx, pipeline.Submission{
 		Name: o.ID, Pipeline: o.Pipeline, Experiment: o.Experiment, Parameters: o.Parameters,
 		Schedule: o.Schedule, Occurrence: o.ID, Again: o.Claim.Again,
-		ContinueOnStepFailure: o.ContinueOnStepFailure,
+		ContinueOnStepFailure: o.ContinueOnStepFailure, DataPath: dataPath(o),
 	})
 	if err == nil {
 		return o.Accepted(run, f.Now())
@@ -269,7 +296,7 @@ func (f *Function) store(ctx context.Context, claims []schedule.Occurrence, outc
 			case err != nil:
 				failed, again = err, append(again, i)
 			case now.Value.Status == schedule.Submitting && now.Value.Claim.Same(claims[i].Claim):
-				changes, places = append(changes, store.Change{From: now, To: outcomes[i]}), append(places, i)
+				changes, places = append(changes, store.Change{From: now, To: outcomes[i], State: f.counted(ctx, outcomes[i])}), append(places, i)
 			}
 		}
 		for k, err := range f.DB.Save(ctx, changes) {
@@ -301,6 +328,7 @@ func (f *Function) pass(ctx context.Context, stored []schedule.Occurrence) {
 		case schedule.Waiting:
 			f.send(ctx, f.Submit, []string{o.ID}, o.Start.Sub(f.Now()))
 		default:
+			f.ended(ctx, o)
 			f.Log.ErrorContext(ctx, "run not submitted", "run", o.ID, "schedule", o.Schedule, "status", o.Status, "error", o.Error)
 		}
 	}
