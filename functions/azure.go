@@ -30,9 +30,9 @@ func onAzure(ctx context.Context, port string) int {
 		return azure.ExitFault
 	}
 	p := parts{
-		db: store.New(account.Store("carillon")), targets: ml.targets(), datastores: datastores,
+		db: store.New(account.Store("carillon")), targets: ml.targets(), datastores: datastores, old: ml.old(),
 		submits: account.Queue("carillon-submit"), follows: account.Queue("carillon-follow"), marks: account.Queue("carillon-datastore"),
-		retention: c.retention, log: log, owner: rand.Text(),
+		facade: c.facade, retention: c.retention, log: log, owner: rand.Text(),
 		// Handlers of other instances are alive as far as this one knows: only time ends their claims.
 		void: func(string) bool { return false },
 	}

@@ -371,10 +371,13 @@ func TestBundleIsInStep(t *testing.T) {
 	}
 	functionFor := map[host.Right]string{host.List: "list", host.Operate: "operate", host.Author: "author"}
 	for _, route := range api.Routes {
-		path := strings.NewReplacer("{name}", "x", "{id}", "x").Replace(route.Path)
+		path := strings.NewReplacer("{name}", "x", "{id}", "x", "{kind}", "x").Replace(route.Path)
 		want := functionFor[host.RightFor(httptest.NewRequest(route.Method, path, nil))]
 		if path == "/api/preview" {
 			want = "preview"
+		}
+		if strings.HasSuffix(path, "-all") {
+			want = "all"
 		}
 		if takes := takers(route.Method, path); len(takes) != 1 || takes[0] != want {
 			t.Errorf("%s %s is taken by %v, want %s alone", route.Method, route.Path, takes, want)

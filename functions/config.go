@@ -10,6 +10,7 @@ import (
 
 	"github.com/kelseyhightower/envconfig"
 
+	"carillon/functions/facade"
 	"carillon/shared/local"
 	"carillon/shared/schedule"
 	"carillon/shared/source"
@@ -31,6 +32,10 @@ type config struct {
 	// between. With :events behind it the container's changes are all sent here, and it is not polled.
 	Datastores string `envconfig:"DATASTORES"`
 
+	// Facade makes the routes of Azure ML's v1 service answer: GUID=schedule, with commas between; a pipeline's or an
+	// endpoint's id, and the schedule that is triggered when it is submitted.
+	Facade string `envconfig:"FACADE"`
+
 	// The Azure Machine Learning workspace whose pipelines are run.
 	Subscription  string `envconfig:"AZUREML_SUBSCRIPTION"`
 	ResourceGroup string `envconfig:"AZUREML_RESOURCE_GROUP"`
@@ -43,6 +48,7 @@ type config struct {
 	InferenceURL  string `envconfig:"AZUREML_INFERENCE_URL"`          // of batch endpoints, where it is not their own
 
 	named     []source.Named
+	facade    map[string]string
 	atOnce    int
 	output    int64
 	retention time.Duration
@@ -77,6 +83,8 @@ func readConfig() (config, error) {
 	}
 	c.named, err = source.ParseNamed(c.Datastores)
 	check("DATASTORES", err)
+	c.facade, err = facade.Parse(c.Facade)
+	check("FACADE", err)
 	check("LOG_LEVEL", c.level.UnmarshalText([]byte(c.LogLevel)))
 	for name, key := range map[string]string{"KEY_LIST": c.KeyList, "KEY_OPERATE": c.KeyOp, "KEY_AUTHOR": c.KeyAuthor} {
 		if key != "" && len(key) < 16 {

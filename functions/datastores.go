@@ -8,6 +8,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 
+	"carillon/functions/api"
 	"carillon/shared/azure"
 	"carillon/shared/pipeline/azureml"
 	"carillon/shared/source"
@@ -65,6 +66,14 @@ func container(n source.Named, lookup func(string) (string, bool)) (source.Datas
 type workspace struct {
 	*azureml.Workspace
 	credential azcore.TokenCredential
+}
+
+// old is the workspace as one with schedules of its own; nil for none.
+func (w workspace) old() api.Old {
+	if w.Workspace == nil {
+		return nil
+	}
+	return w.Workspace
 }
 
 // datastores are the containers that the workspace lists. They are polled: nobody says that their events come here.

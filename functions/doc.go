@@ -24,7 +24,10 @@ doubled when one comes twice: the submit function ([carillon/functions/submit]) 
 before it asks the far side ([carillon/shared/pipeline]) for a run, under a name that is the same for every try.
 
 The follow function ([carillon/functions/follow]) looks at a run until it has ended. People and programs see and change
-all of it through [carillon/functions/api], and on a page, [carillon/functions/studio].
+all of it through [carillon/functions/api], and on a page, [carillon/functions/studio]. Clients of Azure ML's retired
+service that cannot change find its routes in [carillon/functions/facade].
+
+Old schedules of Azure ML are read by [carillon/shared/migrate], and moved through the API.
 
 A platform serves these functions ([carillon/shared/host]) and adds no logic: [carillon/shared/local] is a plain
 machine, with its state in one file, and [carillon/shared/pipeline/local] runs commands there, each at most once.

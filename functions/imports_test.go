@@ -20,6 +20,7 @@ var allowed = map[string]struct {
 	"shared/recur":    {nil, false},
 	"shared/schedule": {[]string{"shared/recur"}, false},
 	"shared/problem":  {nil, false},
+	"shared/migrate":  {[]string{"shared/recur", "shared/schedule"}, true},
 	"shared/queue":    {nil, false},
 	"shared/store":    {[]string{"shared/recur", "shared/schedule"}, false},
 	"shared/pipeline": {[]string{"shared/recur", "shared/schedule"}, false},
@@ -41,6 +42,7 @@ var allowed = map[string]struct {
 	"functions/follow":     {verbs, false},
 	"functions/api":        {verbs, false},
 	"functions/studio":     {verbs, false},
+	"functions/facade":     {verbs, false},
 	"functions":            {[]string{"*"}, true},
 
 	"shared/pipeline/azureml/azuremltest": {nil, true},
@@ -56,7 +58,7 @@ var allowed = map[string]struct {
 	"shared/pipeline/pipelinetest":    {[]string{"shared/schedule", "shared/pipeline"}, false},
 }
 
-var verbs = []string{"shared/recur", "shared/schedule", "shared/problem", "shared/store", "shared/queue", "shared/pipeline", "shared/source"}
+var verbs = []string{"shared/recur", "shared/schedule", "shared/problem", "shared/store", "shared/queue", "shared/pipeline", "shared/source", "shared/migrate"}
 
 func TestImports(t *testing.T) {
 	seen := map[string]bool{}

@@ -17,6 +17,7 @@ import (
 
 	"carillon/functions/api"
 	"carillon/functions/datastore"
+	"carillon/functions/facade"
 	"carillon/functions/follow"
 	"carillon/functions/recurrence"
 	"carillon/functions/studio"
@@ -84,9 +85,10 @@ func serve(ctx context.Context, c config, example bool, ready func(url string)) 
 	defer func() { stop(); beside.Wait() }()
 	beside.Go(func() { prune(ctx, target, c.retention, log) })
 	beside.Go(func() { watch(ctx, folders, marks, log) })
+	beside.Go(func() { lookNow(ctx, db, marks, log) })
 	p := onMachine(parts{
-		db: db, targets: targets, datastores: datastores, submits: submits, follows: follows, marks: marks,
-		retention: c.retention, log: log,
+		db: db, targets: targets, datastores: datastores, old: ml.old(), submits: submits, follows: follows, marks: marks,
+		facade: c.facade, retention: c.retention, log: log,
 	})
 	served := &local.Host{
 		Functions: p.functions(), Submit: submits, Follow: follows, Datastore: marks,
@@ -101,8 +103,10 @@ type parts struct {
 	db               *store.DB
 	targets          map[string]pipeline.Target // by the kind of pipeline
 	datastores       *source.Datastores
+	old              api.Old // whose schedules can be imported; nil for none
 	submits, follows queue.Queue
-	marks            queue.Queue // to the datastore function
+	marks            queue.Queue       // to the datastore function
+	facade           map[string]string // the schedules of v1's pipelines
 	retention        time.Duration
 	log              *slog.Logger
 	owner            string                  // this process, in its claims
@@ -117,11 +121,13 @@ func (p parts) functions() host.Functions {
 	}
 	follower := &follow.Function{DB: p.db, Targets: p.targets, Follow: p.follows, Submit: p.submits, Now: time.Now, Log: p.log}
 	changes := &datastore.Function{DB: p.db, Datastores: p.datastores, Submit: p.submits, Marks: p.marks, Now: time.Now, Log: p.log}
-	web := &api.Function{DB: p.db, Targets: p.targets, Datastores: p.datastores, Submit: p.submits, Now: time.Now, Log: p.log}
+	web := &api.Function{DB: p.db, Targets: p.targets, Datastores: p.datastores, Old: p.old, Submit: p.submits, Now: time.Now, Log: p.log}
+	old := &facade.Function{Schedules: p.facade, DB: p.db, Targets: p.targets, Submit: p.submits, Now: time.Now, Log: p.log}
 	page := &studio.Function{DB: p.db, Targets: p.targets, Now: time.Now, Log: p.log}
 	return host.Functions{
-		Recurrence: timer.Tick, Datastore: changes.Handle, Submit: submitter.Handle, Follow: follower.Handle,
-		API: web.Handler(), Studio: page.Handler(), Webhook: datastore.Webhook(p.logged(changes.Handle)),
+		Recurrence: timer.Tick, Datastore: follower.Told(changes.Handle), Submit: submitter.Handle, Follow: follower.Handle,
+		API: old.Handler(host.FacadePath, web.Handler()), Studio: page.Handler(),
+		Webhook: follower.Webhook(datastore.Webhook(p.logged(changes.Handle))),
 	}
 }
 
@@ -160,7 +166,7 @@ func listen(c config) (net.Listener, error) {
 // watch sends every change in the folders of datastores to the datastore function, until ctx ends. What it misses, the
 // look once a minute finds.
 func watch(ctx context.Context, folders string, to queue.Queue, log *slog.Logger) {
-	err := dir.Watch(ctx, folders, dir.Events{
+	events := dir.Events{
 		Changed: func(datastore, path string, moved time.Time) {
 			body, _ := json.Marshal(struct {
 				Datastore string    `json:"datastore"`
@@ -175,9 +181,42 @@ func watch(ctx context.Context, folders string, to queue.Queue, log *slog.Logger
 			log.Debug("changes may have been missed; the next look finds them", "datastore", datastore)
 		},
 		Log: log,
-	})
-	if err != nil && ctx.Err() == nil {
-		log.Warn("the folders of datastores cannot be watched; they are looked at once a minute", "error", err)
+	}
+	for {
+		err := dir.Watch(ctx, folders, events)
+		if ctx.Err() != nil {
+			return
+		}
+		log.Warn("the folders of datastores cannot be watched; until they can, they are looked at once a minute", "error", err)
+		select {
+		case <-ctx.Done():
+		case <-time.After(lookEvery):
+		}
+	}
+}
+
+// lookNow has the folders of all schedules looked at, as files may have come while nobody watched.
+func lookNow(ctx context.Context, db *store.DB, to queue.Queue, log *slog.Logger) {
+	watches := func(s schedule.Schedule) bool { return s.Status == schedule.Active && s.Trigger.Watch != nil }
+	for token := ""; ; {
+		records, next, err := db.Schedules(ctx, token, 100, watches)
+		var due queue.Marks
+		for _, r := range records {
+			if err := db.SavePoll(ctx, r, r.Poll.Value.Now(time.Now())); err == nil {
+				due.Look = append(due.Look, r.Schedule.Value.Name)
+			}
+		}
+		for _, body := range due.Bodies() {
+			if failed := to.Send(ctx, body, 0); failed != nil {
+				err = failed
+			}
+		}
+		if err != nil && ctx.Err() == nil {
+			log.Warn("some folders are looked at later: they could not be now", "error", err)
+		}
+		if token = next; token == "" || err != nil {
+			return
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -157,4 +158,83 @@ func TestKeys(t *testing.T) {
 	if status, _, err := p.call("GET", "/api/schedules", "", "x-functions-key", "list-key-0123456789", "Host", "evil.example"); err != nil || status != 403 {
 		t.Errorf("a foreign host: %d %v", status, err)
 	}
+}
+
+// readmeBlocks are the commands of a section of the README.
+func readmeBlocks(t *testing.T, heading string) (blocks []string) {
+	t.Helper()
+	text, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, ok := strings.Cut(string(text), "\n## "+heading+"\n")
+	if !ok {
+		t.Fatalf("the README has no section %q", heading)
+	}
+	section, _, _ = strings.Cut(section, "\n## ")
+	var block strings.Builder
+	for line := range strings.Lines(section + "\n.\n") {
+		if code, ok := strings.CutPrefix(line, "    "); ok || strings.TrimSpace(line) == "" && block.Len() > 0 {
+			block.WriteString(strings.TrimRight(code, "\n") + "\n")
+			continue
+		}
+		if strings.TrimSpace(block.String()) != "" {
+			blocks = append(blocks, block.String())
+		}
+		block.Reset()
+	}
+	return blocks
+}
+
+// What the README says to type works as it stands there.
+func TestReadmeSections(t *testing.T) {
+	if _, err := exec.LookPath("bash"); err != nil {
+		t.Skip("there is no bash")
+	}
+	p := start(t, t.TempDir(), "--example")
+	folder := t.TempDir()
+	for name, text := range map[string]string{
+		"carillon": "exec env CARILLON_TEST_AS_MAIN=1 " + os.Args[0] + ` "$@"`,
+		"ended":    `until id=$(carillon runs list --status Completed -o json | sed -n 's/.*"id": *"\([^"]*\)".*/\1/p' | head -1) && [ -n "$id" ]; do sleep 0.1; done; echo $id`,
+	} {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte("#!/bin/sh\n"+text+"\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink(p.data, filepath.Join(folder, "carillon-data")); err != nil {
+		t.Fatal(err)
+	}
+	said := map[string]string{}
+	for _, heading := range []string{"Use it", "When data change", "Operate"} {
+		for _, block := range readmeBlocks(t, heading) {
+			if strings.HasPrefix(block, "go build") {
+				continue
+			}
+			// A person reads the id of a run that has ended in the list before.
+			block = strings.ReplaceAll(block, "RUN_ID", "$(ended)")
+			cmd := exec.Command("bash", "-e", "-o", "pipefail", "-c", block)
+			cmd.Dir = folder
+			cmd.Env = append(os.Environ(), "PATH="+folder+":"+os.Getenv("PATH"), "CARILLON_ENDPOINT="+p.url)
+			out, err := cmd.CombinedOutput()
+			if err != nil {
+				t.Errorf("%s: %v\n%s\n%s", heading, err, block, out)
+			}
+			said[heading] += string(out)
+		}
+		if heading != "When data change" {
+			continue
+		}
+		if r := p.await1("sales"); r.Status != "Completed" {
+			t.Errorf("the run of the dropped file is %s: %s", r.Status, r.Error)
+		}
+	}
+	for heading, want := range map[string]string{"When data change": "incoming/monday.csv", "Operate": "8 runs would be made"} {
+		if !strings.Contains(said[heading], want) {
+			t.Errorf("%s does not say %q:\n%s", heading, want, said[heading])
+		}
+	}
+	if filled := p.runs("schedule=every-15-minutes"); len(filled) < 10 { // eight of the backfill, two by hand
+		t.Errorf("%d runs", len(filled))
+	}
+	p.stop()
 }

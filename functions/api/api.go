@@ -45,6 +45,7 @@ type Function struct {
 	Log     *slog.Logger
 
 	Datastores *source.Datastores // that schedules may watch; nil for none
+	Old        Old                // whose schedules can be imported; nil for none
 }
 
 // Route is one operation of the API.
@@ -64,8 +65,13 @@ var Routes = []Route{
 	{http.MethodPost, "/api/schedules/{name}/enable", (*Function).enableSchedule},
 	{http.MethodPost, "/api/schedules/{name}/disable", (*Function).disableSchedule},
 	{http.MethodPost, "/api/schedules/{name}/trigger", (*Function).triggerSchedule},
+	{http.MethodPost, "/api/schedules/{name}/backfill", (*Function).backfill},
+	{http.MethodPost, "/api/disable-all", (*Function).disableAll},
+	{http.MethodPost, "/api/enable-all", (*Function).enableAll},
+	{http.MethodGet, "/api/audit", (*Function).listAudit},
 	{http.MethodGet, "/api/schedules/{name}/next", (*Function).nextOccurrences},
 	{http.MethodPost, "/api/preview", (*Function).preview},
+	{http.MethodPost, "/api/import", (*Function).importSchedules},
 	{http.MethodGet, "/api/calendars", (*Function).listCalendars},
 	{http.MethodGet, "/api/calendars/{name}", (*Function).getCalendar},
 	{http.MethodPut, "/api/calendars/{name}", (*Function).putCalendar},
@@ -78,6 +84,10 @@ var Routes = []Route{
 	{http.MethodGet, "/api/datastores", (*Function).listDatastores},
 	{http.MethodGet, "/api/explain", (*Function).explain},
 	{http.MethodGet, "/api/pipelines", (*Function).listPipelines},
+	{http.MethodGet, "/api/pipelines/{kind}", (*Function).getPipeline},
+	{http.MethodPost, "/api/pipelines/{kind}/enable", (*Function).enablePipeline},
+	{http.MethodPost, "/api/pipelines/{kind}/disable", (*Function).disablePipeline},
+	{http.MethodGet, "/api/experiments", (*Function).listExperiments},
 	{http.MethodGet, "/api/openapi.yaml", (*Function).contract},
 }
 
@@ -240,34 +250,4 @@ func actor(r *http.Request) string {
 
 func (f *Function) contract(r *http.Request) (answer, error) {
 	return answer{stream: io.NopCloser(bytes.NewReader(openAPI)), content: "application/yaml"}, nil
-}
-
-func (f *Function) listPipelines(r *http.Request) (answer, error) {
-	if err := onlyQuery(r, "token", "limit"); err != nil {
-		return answer{}, err
-	}
-	limit, err := number(r, "limit", 50, 200)
-	if err != nil {
-		return answer{}, err
-	}
-	kind, after, _ := strings.Cut(r.URL.Query().Get("token"), ":")
-	out := page{Items: []pipeline.Pipeline{}}
-	for _, k := range pipeline.Kinds(f.Targets) {
-		if k < kind {
-			continue
-		}
-		if k > kind {
-			after = ""
-		}
-		got, err := f.Targets[k].List(r.Context(), after, limit-len(out.Items.([]pipeline.Pipeline)))
-		if err != nil {
-			return answer{}, err
-		}
-		out.Items = append(out.Items.([]pipeline.Pipeline), got...)
-		if len(out.Items.([]pipeline.Pipeline)) == limit && len(got) > 0 {
-			out.Next = got[len(got)-1].Ref.String()
-			break
-		}
-	}
-	return answer{body: out}, nil
 }

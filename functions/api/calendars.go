@@ -58,7 +58,7 @@ func (f *Function) putCalendar(r *http.Request) (answer, error) {
 		return answer{}, errs
 	}
 	c := store.NamedCalendar{Name: name, Calendar: calendar}
-	if err := f.DB.PutCalendar(r.Context(), c); err != nil {
+	if err := f.DB.PutCalendar(r.Context(), c, actor(r), f.Now().UTC()); err != nil {
 		return answer{}, err
 	}
 	f.Log.InfoContext(r.Context(), "calendar written", "calendar", name, "by", actor(r))
@@ -85,8 +85,11 @@ func (f *Function) deleteCalendar(r *http.Request) (answer, error) {
 	if len(users) > 0 {
 		return answer{}, problem.Newf(problem.Conflict, "calendar %s is named by schedules: %s; take it out of them first", name, strings.Join(users, ", "))
 	}
+	if err := f.DB.DeleteCalendar(r.Context(), name, actor(r), f.Now().UTC()); err != nil {
+		return answer{}, err
+	}
 	f.Log.InfoContext(r.Context(), "calendar deleted", "calendar", name, "by", actor(r))
-	return answer{body: struct{}{}}, f.DB.DeleteCalendar(r.Context(), name)
+	return answer{body: struct{}{}}, nil
 }
 
 // previewed is what a definition would do if it were created now.

@@ -36,7 +36,11 @@ func TestContractAnswers(t *testing.T) {
 	l.operate()
 	l.look()
 	l.follow()
+	l.backfills()
+	l.everything()
 	l.data()
+	l.pipelines()
+	l.imports()
 	l.remove()
 	l.fail(errors.New("the disk is gone"), 500)
 	l.fail(context.DeadlineExceeded, 503)
@@ -220,6 +224,7 @@ func (l *live) data() {
 		t.Errorf("without the workspace: %v", x)
 	}
 	l.absent = nil
+	l.function.Datastores = l.stores() // a failure is remembered for a while
 	l.items("get "+one+"/next", "/api/schedules/score/next")
 	l.now = noon.Add(time.Hour)
 	l.inbox.Put("incoming/a.csv", l.now)
@@ -258,6 +263,50 @@ func (l *live) data() {
 	l.now = noon
 }
 
+// pipelines are disabled, and enabled again.
+func (l *live) pipelines() {
+	t := l.document.t
+	const list, get, hello = "get /api/pipelines", "get /api/pipelines/{kind}", "/api/pipelines/local?id=hello"
+	l.ask(200, get, hello, "")
+	for _, id := range []string{"", "%20", strings.Repeat("x", 1025)} {
+		l.ask(400, get, "/api/pipelines/local?id="+id, "")
+	}
+	l.ask(400, get, hello+"&x=y", "")
+	l.ask(404, get, "/api/pipelines/local?id=unknown", "")
+	l.ask(404, get, "/api/pipelines/unknown?id=hello", "")
+	for _, verb := range []string{"disable", "enable"} {
+		operation, path := "post /api/pipelines/{kind}/"+verb, "/api/pipelines/local/"+verb
+		l.ask(400, operation, path, "")
+		l.ask(404, operation, path+"?id=unknown", "")
+		l.ask(422, operation, path+"?id=hello", `{"note": "`+strings.Repeat("n", 5000)+`", "with": 1}`)
+		l.badBodies(operation, path+"?id=hello")
+	}
+	const disable, enable = "post /api/pipelines/{kind}/disable", "post /api/pipelines/{kind}/enable"
+	l.ask(409, disable, "/api/pipelines/local/disable?id=hello", "")
+	l.ask(422, disable, "/api/pipelines/local/disable?id=hello", `{"with_schedules": "yes"}`)
+	example, _ := json.Marshal(l.document.at("paths", "/api/pipelines/{kind}/disable", "post", "requestBody", "content", "application/json", "example").value)
+	l.ask(200, disable, "/api/pipelines/local/disable?id=hello", string(example))
+	l.ask(200, get, hello, "")
+	l.ask(422, "post "+one+"/enable", mine+"/enable", "")
+	l.ask(422, "patch "+one, mine, `{"status": "Active"}`)
+	if n, _ := l.items(list, "/api/pipelines?active=false&kind=local"); n != 1 {
+		t.Errorf("%d pipelines are disabled", n)
+	}
+	l.ask(400, list, "/api/pipelines?kind=unknown", "")
+	l.ask(200, enable, "/api/pipelines/local/enable?id=hello", `{"note": "fixed"}`)
+	l.ask(200, "post "+one+"/enable", mine+"/enable", "")
+	l.fake.err = errors.New("no answer")
+	l.ask(503, list, "/api/pipelines?kind=local", "")
+	if x := l.ask(200, list, "/api/pipelines", "").(map[string]any); len(x["items"].([]any)) != 0 || len(x["notices"].([]any)) != 1 {
+		t.Errorf("a far side that does not answer: %v", x)
+	}
+	l.fake.err = nil
+	if n, _ := l.items("get /api/experiments", "/api/experiments"); n < 2 {
+		t.Errorf("%d experiments", n)
+	}
+	l.ask(400, "get /api/experiments", "/api/experiments?token=a/b", "")
+}
+
 func (l *live) remove() {
 	l.now = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
 	l.ask(409, "post "+one+"/enable", "/api/schedules/new-year/enable", "") // its time is over
@@ -284,13 +333,21 @@ func (l *live) fail(err error, want int) {
 			sent = string(body)
 		case "put " + named:
 			sent = `{"dates": ["2026-12-24"]}`
+		case "post " + one + "/backfill":
+			sent = `{"from": "2026-01-01", "to": "2026-01-02"}`
+		case "post /api/import":
+			sent = l.document.example("/api/import", "file")
 		case "post /api/preview": // which finds its calendar, and then no more
-			sent, l.driver.spare = l.previewed(), 1
+			sent = l.previewed()
+			l.driver.spare.Store(1)
 		}
 		if operation == "get /api/explain" {
 			route.Path += "?datastore=inbox&path=a"
 		}
-		path := strings.NewReplacer("{name}", "new-year", "{id}", strings.TrimPrefix(noRun, "/api/runs/")).Replace(route.Path)
+		if strings.Contains(route.Path, "{kind}") {
+			route.Path += "?id=hello"
+		}
+		path := strings.NewReplacer("{name}", "new-year", "{kind}", "local", "{id}", strings.TrimPrefix(noRun, "/api/runs/")).Replace(route.Path)
 		l.ask(want, operation, path, sent)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -30,6 +31,7 @@ type live struct {
 	inbox    *source.Mem
 	changed  *datastore.Function
 	absent   error // of the workspace
+	function *Function
 	handler  http.Handler
 	now      time.Time
 	seen     map[string]bool // "get /api/runs 200"
@@ -40,11 +42,11 @@ type live struct {
 type failing struct {
 	store.Driver
 	err   error
-	spare int // reads
+	spare atomic.Int64 // reads
 }
 
 func (f *failing) Get(ctx context.Context, part, sort string) (store.Row, error) {
-	if f.spare--; f.err != nil && f.spare < 0 {
+	if left := f.spare.Add(-1); f.err != nil && left < 0 {
 		return store.Row{}, f.err
 	}
 	return f.Driver.Get(ctx, part, sort)
@@ -102,18 +104,23 @@ func newLive(t *testing.T) *live {
 	})
 	l.fake.Put(pipeline.Pipeline{Ref: schedule.PipelineRef{Kind: "local", ID: "broken"}, Name: "broken", Problem: "no steps"})
 	now, log := func() time.Time { return l.now }, slog.New(slog.DiscardHandler)
-	stores := source.NewDatastores(func() ([]source.Datastore, error) {
+	stores := l.stores()
+	l.changed = &datastore.Function{DB: l.db, Datastores: stores, Submit: queue.NewMem(), Marks: queue.NewMem(), Now: now, Log: log}
+	f := &Function{
+		DB: l.db, Targets: map[string]pipeline.Target{"local": l.fake}, Submit: queue.NewMem(), Now: now, Log: log, Datastores: stores,
+	}
+	l.function, l.handler = f, f.Handler()
+	return l
+}
+
+// stores are the datastores there are, with what the workspace answers now.
+func (l *live) stores() *source.Datastores {
+	return source.NewDatastores(func() ([]source.Datastore, error) {
 		return []source.Datastore{
 			{Name: "archive", Account: "acme", Container: "inbox", Source: l.inbox},
 			{Name: "inbox", Account: "acme", Container: "inbox", Events: true, Source: l.inbox},
 		}, nil
 	}, func(context.Context) ([]source.Datastore, error) { return nil, l.absent })
-	l.changed = &datastore.Function{DB: l.db, Datastores: stores, Submit: queue.NewMem(), Marks: queue.NewMem(), Now: now, Log: log}
-	f := &Function{
-		DB: l.db, Targets: map[string]pipeline.Target{"local": l.fake}, Submit: queue.NewMem(), Now: now, Log: log, Datastores: stores,
-	}
-	l.handler = f.Handler()
-	return l
 }
 
 // ask sends a request of an operation ("get /api/runs") and wants a status: one that the document has for it, with
@@ -203,7 +210,10 @@ func (l *live) submit(id string) (run string) {
 		if err != nil {
 			l.document.t.Fatal(err)
 		}
-		o = o.Prepared(record.Schedule.Value.Definition).Claimed("me", "cme", noon)
+		return o.Prepared(record.Schedule.Value.Definition).Claimed("me", "cme", noon)
+	})
+	l.step(id, func(o schedule.Occurrence) schedule.Occurrence {
+		var err error
 		run, err = l.fake.Submit(context.Background(), pipeline.Submission{Name: id, Pipeline: o.Pipeline, Parameters: o.Parameters})
 		if err != nil {
 			l.document.t.Fatal(err)

@@ -204,11 +204,13 @@ func TestContractWords(t *testing.T) {
 		{"../../shared/schedule", "Status", schemas.in("Status").texts("enum")},
 		{"../../shared/schedule", "Reason", schemas.in("Reason").texts("enum")},
 		{"../../shared/schedule", "Kind", schemas.in("Kind").texts("enum")},
+		{"../../shared/schedule", "What", schemas.in("What").texts("enum")},
 		{"../../shared/schedule", "Activity", schemas.in("Activity").texts("enum")},
 		{"../../shared/schedule", "CatchUpPolicy", schemas.in("CatchUp", "properties", "policy").texts("enum")},
 		{"../../shared/schedule", "Overlap", schemas.in("DefinitionFields", "properties", "overlap").texts("enum")},
 		{"../../shared/schedule", "Mode", schemas.in("DatastoreChange", "properties", "mode").texts("enum")},
 		{".", "fate", schemas.in("Fate").texts("enum")},
+		{".", "side", schemas.in("Pipeline", "properties", "disabled_in", "items").texts("enum")},
 	} {
 		slices.Sort(c.listed)
 		if want := constants(t, c.folder, c.name); len(want) == 0 || !slices.Equal(c.listed, want) {
@@ -271,10 +273,11 @@ func TestContractFields(t *testing.T) {
 	d := readDocument(t)
 	for name, value := range map[string]any{
 		"Schedule": scheduleView{}, "Run": runView{}, "OccurrenceTime": occurrenceTime{}, "StatusNote": schedule.StatusNote{},
-		"PipelineRef": schedule.PipelineRef{}, "CatchUp": schedule.CatchUp{}, "Pipeline": pipeline.Pipeline{}, "Step": pipeline.Step{},
+		"PipelineRef": schedule.PipelineRef{}, "CatchUp": schedule.CatchUp{}, "Pipeline": pipelineView{}, "Step": pipeline.Step{},
 		"Pattern": recur.Pattern{}, "MonthlyOccurrence": recur.MonthlyOccurrence{}, "Problem": problem.Problem{}, "Field": problem.Field{},
 		"Preview": previewed{}, "NamedCalendar": store.NamedCalendar{}, "CalendarFields": recur.Calendar{}, "DateRange": recur.DateRange{}, "Span": recur.Span{},
-		"SchedulePage": page{}, "RunPage": page{}, "PipelinePage": page{}, "CalendarPage": page{}, "OccurrenceTimePage": notedPage{},
+		"SchedulePage": page{}, "RunPage": page{}, "PipelinePage": notedPage{}, "PipelineUser": userView{}, "Experiment": experimentView{}, "ExperimentPage": page{}, "CalendarPage": page{}, "OccurrenceTimePage": notedPage{},
+		"Backfilled": backfilled{}, "Swept": swept{}, "Audit": schedule.Audit{}, "AuditPage": page{},
 		"Watch": watchView{}, "FileChange": changeView{}, "FileChangePage": page{}, "DataPath": schedule.DataPath{},
 		"Datastore": datastoreView{}, "DatastorePage": notedPage{}, "Explanation": explanation{}, "Match": matchView{}, "Near": nearView{},
 	} {

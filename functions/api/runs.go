@@ -193,22 +193,26 @@ func (f *Function) triggerSchedule(r *http.Request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	var parameters json.RawMessage
-	if len(data) > 0 {
-		var errs recur.FieldErrors
-		if o, ok := recur.ReadObject("", data, &errs); ok {
-			parameters = o.Value("parameters")
-			o.Strangers([]string{"parameters"})
-		}
-		if len(errs) > 0 {
-			return answer{}, errs
-		}
-	}
 	record, err := f.DB.Schedule(r.Context(), r.PathValue("name"))
 	if err != nil {
 		return answer{}, err
 	}
 	s := record.Schedule.Value
+	var parameters json.RawMessage
+	var nominal time.Time
+	if len(data) > 0 {
+		var errs recur.FieldErrors
+		if o, ok := recur.ReadObject("", data, &errs); ok {
+			parameters = o.Value("parameters")
+			if o.Value("nominal") != nil {
+				nominal = instant(o, "nominal", s, false)
+			}
+			o.Strangers([]string{"parameters", "nominal"})
+		}
+		if len(errs) > 0 {
+			return answer{}, errs
+		}
+	}
 	own, err := f.ownParameters(r.Context(), s, parameters)
 	if err != nil {
 		return answer{}, err
@@ -218,6 +222,9 @@ func (f *Function) triggerSchedule(r *http.Request) (answer, error) {
 		return answer{}, problem.Newf(problem.BadRequest, "Idempotency-Key may have 256 bytes")
 	}
 	o := schedule.Asked(s, request, strings.ToLower(rand.Text()[:8]), actor(r), own, f.Now().UTC())
+	if !nominal.IsZero() {
+		o.Nominal = nominal
+	}
 	return f.ask(r, s, o)
 }
 

@@ -79,11 +79,16 @@ func (f *Function) fullView(req *http.Request, r store.Record) (scheduleView, er
 	for _, o := range running {
 		v.Running = append(v.Running, viewRun(o))
 	}
+	stopped, err := f.stoppedNotices(ctx, v.Definition)
+	if err != nil {
+		return v, err
+	}
 	if s := r.Schedule.Value; s.Trigger.Watch != nil {
-		v.Notices = watchNotices(s.Definition)
+		v.Notices = append(watchNotices(s.Definition), stopped...)
 		return v, nil
 	}
 	v.NextFive, v.Notices, err = f.upcoming(req, r.Due(), v.Next, 5)
+	v.Notices = append(v.Notices, stopped...)
 	return v, err
 }
 
@@ -192,15 +197,15 @@ func (f *Function) check(ctx context.Context, data []byte, old *schedule.Schedul
 	}
 	errs = append(errs, f.checkDatastores(ctx, d.Trigger.Watch)...)
 	if d.Pipeline.Kind != "" && d.Pipeline.ID != "" {
-		errs = append(errs, f.checkPipeline(ctx, d)...)
+		errs = append(errs, f.checkPipeline(ctx, d, old)...)
 	}
 	if len(errs) > 0 {
 		return d, errs
 	}
-	return d, nil
+	return d, f.checkStarts(ctx, d, old)
 }
 
-func (f *Function) checkPipeline(ctx context.Context, d schedule.Definition) recur.FieldErrors {
+func (f *Function) checkPipeline(ctx context.Context, d schedule.Definition, old *schedule.Schedule) recur.FieldErrors {
 	target, ok := f.Targets[d.Pipeline.Kind]
 	if !ok {
 		message := "has to be one of " + strings.Join(pipeline.Kinds(f.Targets), ", ")
@@ -216,7 +221,7 @@ func (f *Function) checkPipeline(ctx context.Context, d schedule.Definition) rec
 	case err != nil:
 		return recur.FieldErrors{{Field: "pipeline.id", Message: "cannot be looked up: " + err.Error()}}
 	}
-	if p.Problem != "" {
+	if p.Problem != "" && (!p.Disabled || starts(d, old)) {
 		return recur.FieldErrors{{Field: "pipeline.id", Message: "pipeline " + d.Pipeline.String() + " cannot run as it stands: " + p.Problem}}
 	}
 	errs := unknownParameters(p, d.Parameters, "parameters")
@@ -283,33 +288,40 @@ func (f *Function) disableSchedule(r *http.Request) (answer, error) {
 }
 
 func (f *Function) setStatus(r *http.Request, status schedule.Activity) (answer, error) {
-	data, err := body(r, true)
+	note, err := readNote(r)
 	if err != nil {
 		return answer{}, err
-	}
-	var note string
-	if len(data) > 0 {
-		var errs recur.FieldErrors
-		if o, ok := recur.ReadObject("", data, &errs); ok {
-			note = o.Text("note")
-			o.Strangers([]string{"note"})
-			if len(note) > 4096 {
-				o.Fail("note", "may have 4096 bytes, this has %d", len(note))
-			}
-		}
-		if len(errs) > 0 {
-			return answer{}, errs
-		}
 	}
 	return f.edit(r, r.PathValue("name"), note, status == schedule.Disabled, func(old schedule.Schedule) (schedule.Definition, error) {
 		d := old.Definition
 		d.Status = status
-		return d, nil
+		return d, f.checkStarts(r.Context(), d, &old)
 	})
 }
 
+// readNote reads the body {"note": "why"}, which may be absent.
+func readNote(r *http.Request) (note string, err error) {
+	data, err := body(r, true)
+	if err != nil || len(data) == 0 {
+		return "", err
+	}
+	var errs recur.FieldErrors
+	if o, ok := recur.ReadObject("", data, &errs); ok {
+		note = o.Text("note")
+		o.Strangers([]string{"note"})
+		if len(note) > 4096 {
+			o.Fail("note", "may have 4096 bytes, this has %d", len(note))
+		}
+	}
+	if len(errs) > 0 {
+		return "", errs
+	}
+	return note, nil
+}
+
 // edit changes a schedule's definition, if the caller's If-Match still names its revision. A definition that is the
-// same makes no revision, unless a note comes with it or a person stops (stop) what is done but still to start.
+// same makes no revision, unless a note comes with it or a person disables (stop) what was disabled with all, or has
+// something to start still.
 func (f *Function) edit(r *http.Request, name, note string, stop bool, change func(schedule.Schedule) (schedule.Definition, error)) (answer, error) {
 	now := f.Now().UTC()
 	s, err := f.DB.Edit(r.Context(), name, now, func(old schedule.Schedule) (schedule.Schedule, error) {
@@ -317,8 +329,19 @@ func (f *Function) edit(r *http.Request, name, note string, stop bool, change fu
 			return old, err
 		}
 		d, err := change(old)
-		if err != nil || same(d, old.Definition) && note == "" && !(stop && old.Done()) {
+		if err != nil {
 			return old, err
+		}
+		if same(d, old.Definition) && note == "" {
+			if !stop || old.Status != schedule.Disabled {
+				return old, nil
+			}
+			if waits, err := f.waits(r.Context(), old); err != nil || !waits && !old.DisabledWithAll() {
+				return old, err
+			}
+		}
+		if stop {
+			return old.StoppedBy(actor(r), note, false, now), nil
 		}
 		if d.Status == schedule.Active && over(d.Trigger, now) {
 			return old, problem.Newf(problem.Conflict, "the time of schedule %s is over; give its trigger another at", old.Name)
@@ -343,7 +366,7 @@ func over(t schedule.Trigger, now time.Time) bool {
 
 func (f *Function) deleteSchedule(r *http.Request) (answer, error) {
 	name := r.PathValue("name")
-	err := f.DB.Delete(r.Context(), name, f.Now().UTC(), func(s schedule.Schedule) error { return matches(r, s) })
+	err := f.DB.Delete(r.Context(), name, actor(r), f.Now().UTC(), func(s schedule.Schedule) error { return matches(r, s) })
 	if err != nil {
 		return answer{}, err
 	}

@@ -103,10 +103,25 @@ func TestWindowClosesWhileAChangeJoins(t *testing.T) {
 		b.pass(2 * time.Minute)
 		b.want("s Queued a", "s Queued b+c")
 		for _, o := range b.occurrences() {
-			if changes, _, _ := b.db.ChangesOf(b.ctx, o.ID, "", 1000); len(changes) != o.Changes {
+			if changes := changesOf(t, b.db, o.ID); len(changes) != o.Changes {
 				t.Errorf("before %s %s: %s says %d changes and has %d", row.method, row.sort, o.ID, o.Changes, len(changes))
 			}
 		}
+	}
+}
+
+// What comes after a window's time is not in it, also when the clock has not come to close it: the change does.
+func TestWindowTakesNothingAfterItsTime(t *testing.T) {
+	b := newBetween(t)
+	b.create("s", minuteBatch)
+	b.pass(time.Second)
+	b.put("a")
+	opened := b.now.Truncate(time.Second)
+	b.now = b.now.Add(10 * time.Minute)
+	b.put("b")
+	b.want("s Queued a")
+	if o := b.occurrences()[0]; !o.Nominal.Equal(opened.Add(time.Minute)) {
+		t.Errorf("it closed at %v, having opened at %v", o.Nominal, opened)
 	}
 }
 
@@ -117,7 +132,7 @@ func TestDeletionWhileAWindowOpens(t *testing.T) {
 	b.create("s", minuteBatch)
 	b.pass(time.Second)
 	b.before("Apply", "sch|s|window", func() {
-		if err := b.db.Delete(b.ctx, "s", b.now, func(schedule.Schedule) error { return nil }); err != nil {
+		if err := b.db.Delete(b.ctx, "s", "me", b.now, func(schedule.Schedule) error { return nil }); err != nil {
 			t.Error(err)
 		}
 	})
@@ -137,7 +152,7 @@ func TestWindowOpensDuringDeletion(t *testing.T) {
 	b.create("s", minuteBatch)
 	b.pass(time.Second)
 	b.before("Apply", "sch|s|def", func() { b.put("a") })
-	if err := b.db.Delete(b.ctx, "s", b.now, func(schedule.Schedule) error { return nil }); err != nil {
+	if err := b.db.Delete(b.ctx, "s", "me", b.now, func(schedule.Schedule) error { return nil }); err != nil {
 		t.Error(err)
 	}
 	b.happened()
@@ -157,7 +172,7 @@ func TestDeletionWithAnOpenWindow(t *testing.T) {
 	b.pass(time.Second)
 	b.put("a")
 	b.before("Apply", "sch|s|def", func() { b.put("b") })
-	if err := b.db.Delete(b.ctx, "s", b.now, func(schedule.Schedule) error { return nil }); err != nil {
+	if err := b.db.Delete(b.ctx, "s", "me", b.now, func(schedule.Schedule) error { return nil }); err != nil {
 		t.Error(err)
 	}
 	b.happened()
@@ -174,7 +189,7 @@ func TestDeletionWhileAChangeJoins(t *testing.T) {
 	b.pass(time.Second)
 	b.put("a")
 	b.before("Apply", "lane|", func() {
-		if err := b.db.Delete(b.ctx, "s", b.now, func(schedule.Schedule) error { return nil }); err != nil {
+		if err := b.db.Delete(b.ctx, "s", "me", b.now, func(schedule.Schedule) error { return nil }); err != nil {
 			t.Error(err)
 		}
 	})

@@ -8,6 +8,7 @@ package datastore
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -43,17 +44,18 @@ func (f *Function) Handle(ctx context.Context, body []byte) error {
 		return nil
 	}
 	if ok {
-		return errors.Join(all(marks.Look, func(name string) error { return f.look(ctx, name) }),
+		return errors.Join(all(marks.Again, func(m json.RawMessage) error { return f.again(ctx, m) }),
+			all(marks.Look, func(name string) error { return f.look(ctx, name) }),
 			all(marks.Close, func(name string) error { return f.close(ctx, name) }))
 	}
 	events, err := Events(body)
 	if err != nil { // the same body will never be read: giving it back would not help
 		f.Log.ErrorContext(ctx, "an event cannot be read; what else came with it is acted on", "error", err)
 	}
-	return all(events, func(e Event) error { return f.event(ctx, e) })
+	return all(events, func(e Event) error { return f.act(ctx, pending{Event: e}) })
 }
 
-// atOnce is how many parts of one delivery are under way together.
+// atOnce is how many parts of a delivery, and of each of those, are under way together.
 const atOnce = 16
 
 // all does something for each of several, many at once, and returns what failed.
@@ -72,21 +74,26 @@ func all[T any](items []T, do func(T) error) error {
 	return errors.Join(errs...)
 }
 
-// event acts on one change that somebody tells of.
-func (f *Function) event(ctx context.Context, e Event) error {
+// event acts on one change that somebody tells of. next is where a renamed folder is gone on with; "" when it is done.
+func (f *Function) event(ctx context.Context, p pending) (next string, err error) {
+	e := p.Event
 	stores, err := f.storesOf(ctx, e)
 	if err != nil {
-		return err
+		return "", err
 	}
 	if len(stores) == 0 {
-		f.Log.InfoContext(ctx, "a change where no datastore is configured", "account", e.Account, "container", e.Container, "datastore", e.Datastore)
+		f.Log.WarnContext(ctx, "a change where no datastore is configured", "account", e.Account, "container", e.Container, "datastore", e.Datastore)
 	}
-	return all(stores, func(d source.Datastore) error {
-		if e.Directory {
-			return f.renamed(ctx, d, e)
+	if e.Directory {
+		for _, d := range stores {
+			if next, err = f.renamed(ctx, d, e, p.Token); err != nil {
+				return "", err
+			}
 		}
-		return f.file(ctx, d, arrival{path: e.Path, told: schedule.Told{At: e.Time, ETag: e.ETag}, created: e.BlobTrigger, last: e.Last})
-	})
+		return next, nil
+	}
+	a := arrival{path: e.Path, told: schedule.Told{At: e.Time, ETag: e.ETag}, created: e.BlobTrigger && !p.Sure, last: p.last()}
+	return "", all(stores, func(d source.Datastore) error { return f.file(ctx, d, a) })
 }
 
 // storesOf are the datastores that an event is about.
@@ -101,7 +108,7 @@ func (f *Function) storesOf(ctx context.Context, e Event) ([]source.Datastore, e
 	if err != nil {
 		return nil, err
 	}
-	if d.Container == "" {
+	if d.Container == "" || d.Account == "" {
 		return []source.Datastore{d}, nil
 	}
 	return f.at(ctx, d.Account, d.Container) // the same container may have more names
@@ -118,18 +125,23 @@ func (f *Function) at(ctx context.Context, account, container string) ([]source.
 	return found, err
 }
 
-// renamed acts on a folder that was renamed: every file in it is new at its path.
-func (f *Function) renamed(ctx context.Context, d source.Datastore, e Event) error {
-	for token := ""; ; {
+// renamed acts on a folder that was renamed: every file in it is new at its path. What is left when a call has taken its
+// time goes on in another, from the token that it returns.
+func (f *Function) renamed(ctx context.Context, d source.Datastore, e Event, token string) (next string, err error) {
+	for until := f.Now().Add(lookFor); ; {
 		page, err := d.Source.List(ctx, e.Path, true, token)
+		if errors.Is(err, source.ErrToken) && token != "" {
+			token = ""
+			continue
+		}
 		if err != nil {
-			return fmt.Errorf("list the renamed folder %s of datastore %s: %w", e.Path, d.Name, err)
+			return "", fmt.Errorf("list the renamed folder %s of datastore %s: %w", e.Path, d.Name, err)
 		}
 		err = all(page.Files, func(file source.File) error {
 			return f.file(ctx, d, arrival{path: file.Path, told: schedule.Told{At: e.Time}})
 		})
-		if token = page.Next; err != nil || token == "" {
-			return err
+		if token = page.Next; err != nil || token == "" || f.Now().After(until) {
+			return token, err
 		}
 	}
 }

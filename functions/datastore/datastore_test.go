@@ -232,7 +232,18 @@ func TestPoison(t *testing.T) {
 	if err := w.function.Handle(w.ctx, poison); err != nil {
 		t.Error(err)
 	}
+	w.want() // it is tried again, for hours
+	w.pass(10 * time.Minute)
+	w.want()
+	for range 24 {
+		w.pass(2 * time.Second)
+		w.now = w.now.Add(20 * time.Minute)
+	}
+	w.pass(time.Minute)
 	w.want("s Skipped unreadable a")
+	w.hot.Before = nil
+	w.told("hot", source.File{Path: "a", ETag: "0x1"}, w.now) // that record is not the change
+	w.want("s Queued a", "s Skipped unreadable a")
 }
 
 func TestDatastoreThatCannotBeRead(t *testing.T) {
@@ -293,7 +304,7 @@ func TestDeletedScheduleLeavesNothing(t *testing.T) {
 	w.pass(5*time.Minute + time.Second)
 	w.inbox.Put("b", w.now)
 	w.pass(time.Minute)
-	if err := w.db.Delete(w.ctx, "s", w.now, func(schedule.Schedule) error { return nil }); err != nil {
+	if err := w.db.Delete(w.ctx, "s", "me", w.now, func(schedule.Schedule) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
 	w.pass(time.Minute)
@@ -304,7 +315,7 @@ func TestDeletedScheduleLeavesNothing(t *testing.T) {
 			rows, err = driver.Scan(w.ctx, part, "", "||||", 1000)
 		}
 		for _, row := range rows {
-			if !strings.HasPrefix(row.Sort, "occ|") && !strings.HasPrefix(row.Sort, "log|") && !strings.HasPrefix(row.Sort, "chg|") && !strings.HasPrefix(row.Sort, "once|") {
+			if !strings.HasPrefix(row.Sort, "occ|") && !strings.HasPrefix(row.Sort, "log|") && !strings.HasPrefix(row.Sort, "aud|") && !strings.HasPrefix(row.Sort, "chg|") && !strings.HasPrefix(row.Sort, "once|") {
 				t.Errorf("row %s is left, %v", row.Sort, err)
 			}
 		}

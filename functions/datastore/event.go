@@ -33,9 +33,6 @@ type Event struct {
 	// BlobTrigger: it comes from the host's blob trigger, which also tells of files that were created empty and are
 	// about to be written (CreateFile, SftpCreate).
 	BlobTrigger bool
-
-	// Last: it was given up before, and comes from where such events are kept. It is not delivered again.
-	Last bool
 }
 
 // ErrBody: a body, or a part of it, is no event that is read here. The same body will never be one.
@@ -164,7 +161,7 @@ func read(text []byte) (event Event, ok bool, err error) {
 	case e.BlobTrigger != "":
 		event, err = e.triggered()
 	case kind == "BlobTrigger":
-		event = Event{Container: e.ContainerName, Path: e.BlobName, ETag: bareETag(e.ETag), BlobTrigger: true, Last: true}
+		event = Event{Container: e.ContainerName, Path: e.BlobName, ETag: bareETag(e.ETag), BlobTrigger: true}
 		event.Datastore = datastoreOf(strings.TrimPrefix(e.FunctionID, "Host.Functions."))
 		if event.Container == "" {
 			err = errors.New("a message of the blob trigger without a ContainerName")

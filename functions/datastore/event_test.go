@@ -81,11 +81,11 @@ func TestEvents(t *testing.T) {
 		{"a blob trigger without a URL", `{"blobTrigger":"blob_inbox","name":"a b.csv"}`, []Event{{Datastore: "inbox", Path: "a b.csv", BlobTrigger: true}}},
 		{
 			"poison", `{"Type":"BlobTrigger","FunctionId":"Host.Functions.blob_inbox","BlobType":"BlockBlob","ContainerName":"c","BlobName":"a%20b.csv","ETag":"\"0x8D4\""}`,
-			[]Event{{Datastore: "inbox", Container: "c", Path: "a%20b.csv", ETag: "0x8D4", BlobTrigger: true, Last: true}},
+			[]Event{{Datastore: "inbox", Container: "c", Path: "a%20b.csv", ETag: "0x8D4", BlobTrigger: true}},
 		},
 		{
 			"poison of another app", `{"Type":"BlobTrigger","FunctionId":"Host.Functions.Other","BlobType":"BlockBlob","ContainerName":"c","BlobName":"a","ETag":"\"1\""}`,
-			[]Event{{Container: "c", Path: "a", ETag: "1", BlobTrigger: true, Last: true}},
+			[]Event{{Container: "c", Path: "a", ETag: "1", BlobTrigger: true}},
 		},
 		{"a time that is none", `{"eventType":"` + created + `","eventTime":"soon","data":{"url":"` + endpoint + `/c/a"}}`, []Event{{Account: "acme", Container: "c", Path: "a"}}},
 		{"nothing but a subject", `{"eventType":"` + created + `","topic":"` + topic + `","subject":"` + subject + `c/blobs/a%20b/x.csv"}`, []Event{{Account: "acme", Container: "c", Path: "a%20b/x.csv"}}},

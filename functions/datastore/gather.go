@@ -21,6 +21,15 @@ func (f *Function) gather(ctx context.Context, r store.Record, changes []store.G
 	if r.Window.Known() && r.Window.Value.Baseline != s.BaselineRevision {
 		return from(0, len(changes)), f.closeOld(ctx, r)
 	}
+	if r.Window.Known() && r.Window.Value.Over(f.Now()) {
+		open, err := f.staysOpen(ctx, r)
+		if err != nil {
+			return nil, err
+		}
+		if !open {
+			return from(0, len(changes)), f.saved(f.closeOnce(ctx, r))
+		}
+	}
 	for joined := 0; joined < len(changes); {
 		n := min(len(changes)-joined, store.GatherMost)
 		if len(s.Trigger.AllOf) > 0 {
@@ -101,6 +110,11 @@ func (f *Function) joins(ctx context.Context, r store.Record, changes []store.Ga
 		c.Change = window.Holds(c.Change, now)
 		g.Takes = append(g.Takes, c)
 		g.To = g.To.Counted(c.Change, more, len(s.Trigger.AllOf))
+		for _, part := range s.Parts(c.Change) { // folders of all_of may overlap
+			also := c.Change
+			also.Part = part
+			g.To = g.To.Counted(also, 0, len(s.Trigger.AllOf))
+		}
 	}
 	if w := s.Trigger.Watch; window.Gathers() && w.Complete(g.To, now) {
 		o := window.Completed(s, g.Takes[0].Change, g.To, now)
@@ -135,7 +149,7 @@ func (f *Function) fresh(ctx context.Context, o schedule.Occurrence, with schedu
 // close closes a schedule's window if its time has come, and otherwise sets the time at which the clock looks again.
 func (f *Function) close(ctx context.Context, name string) error {
 	for try := range takeTries {
-		if err := standBack(ctx, try); err != nil {
+		if err := store.StandBack(ctx, try); err != nil {
 			return err
 		}
 		r, err := f.DB.Schedule(ctx, name)
@@ -172,16 +186,25 @@ func (f *Function) closeOnce(ctx context.Context, r store.Record) error {
 		}
 	}
 	o := w.Closed(all, f.Now())
-	if r.Schedule.Value.Overlap == schedule.OverlapSkip { // it would be skipped, and its changes lost: it stays open
-		others, err := f.DB.Others(ctx, o, 1)
-		if err != nil {
-			return err
-		}
-		if len(others.UnderWay) > 0 {
-			return f.closeLater(ctx, r, f.Now().Add(schedule.Resend).Truncate(time.Second))
-		}
+	open, err := f.staysOpen(ctx, r)
+	if err != nil {
+		return err
+	}
+	if open {
+		return f.closeLater(ctx, r, f.Now().Add(schedule.Resend).Truncate(time.Second))
 	}
 	return f.closeNow(ctx, r, lanes, o)
+}
+
+// staysOpen reports whether the window goes on gathering though its time has come: where an occurrence is skipped while
+// another is under way, its changes would be lost.
+func (f *Function) staysOpen(ctx context.Context, r store.Record) (bool, error) {
+	s := r.Schedule.Value
+	if s.Overlap != schedule.OverlapSkip || s.Status != schedule.Active {
+		return false, nil
+	}
+	others, err := f.DB.Others(ctx, schedule.Occurrence{ID: r.Window.Value.Occurrence}, 1)
+	return len(others.UnderWay)+len(others.Buffered) > 0, err
 }
 
 func (f *Function) closeLater(ctx context.Context, r store.Record, at time.Time) error {
@@ -208,12 +231,25 @@ func (f *Function) closeNow(ctx context.Context, r store.Record, lanes []store.S
 	return nil
 }
 
-// closeOld ends a window of folders that the schedule does not watch any more, or of a time before it was disabled: a
-// batch fires with what it has, as it was defined then; folders that wait for others wait in vain.
+// closeOld ends a window of folders that the schedule does not watch any more, or of a time before it was disabled.
 func (f *Function) closeOld(ctx context.Context, r store.Record) error {
 	if !r.Window.Known() || r.Window.Value.Baseline == r.Schedule.Value.BaselineRevision {
 		return nil
 	}
+	return f.end(ctx, r)
+}
+
+// closeLeft ends the window of a schedule that watches nothing any more, if no time closes it.
+func (f *Function) closeLeft(ctx context.Context, r store.Record) error {
+	if !r.Window.Known() || !r.Window.Value.Gathers() || r.Schedule.Value.Trigger.Watch != nil {
+		return nil
+	}
+	return f.end(ctx, r)
+}
+
+// end ends a window before its time: a batch becomes an occurrence of the revision that opened it (which is skipped if the
+// schedule was disabled since); folders that wait for others have waited in vain.
+func (f *Function) end(ctx context.Context, r store.Record) error {
 	lanes, err := f.DB.Lanes(ctx, r.Schedule.Value.ID)
 	if err != nil {
 		return err

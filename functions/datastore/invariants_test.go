@@ -8,10 +8,12 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"testing"
 	"time"
 
 	"carillon/shared/schedule"
 	"carillon/shared/source"
+	"carillon/shared/store"
 )
 
 // lake is a datastore that keeps its history, and sends events, or is polled, or both.
@@ -25,7 +27,6 @@ type lake struct {
 	mem     source.Mem
 	files   map[string]string  // the version of each file
 	history map[string]history // of each version of each file, by path and version
-	folders int                // that were made by renaming
 }
 
 // history is when a version came to be at its path, and when it came back there last. A renamed one is older than that.
@@ -166,7 +167,7 @@ func (w *simulation) outcomes() map[string]map[string][]outcome {
 		if found[id] == nil {
 			found[id] = map[string][]outcome{}
 		}
-		key := c.Datastore + "\x00" + c.Path + "\x00" + c.ETag
+		key := c.Key() // a record of what did not fire is not the version itself
 		found[id][key] = append(found[id][key], x)
 	}
 	for _, o := range w.occurrences() {
@@ -183,7 +184,7 @@ func (w *simulation) outcomes() map[string]map[string][]outcome {
 			continue
 		}
 		fresh := 0
-		for _, c := range w.changes(o.ID) {
+		for _, c := range changesOf(w.t, w.db, o.ID) {
 			if add(o.ScheduleID(), c, x); !c.At.Before(o.Window.Start) {
 				fresh++
 			}
@@ -204,7 +205,7 @@ func (w *simulation) outcomes() map[string]map[string][]outcome {
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		open := w.changes(r.Window.Value.Occurrence)
+		open := changesOf(w.t, w.db, r.Window.Value.Occurrence)
 		for _, c := range open {
 			add(r.Schedule.Value.ID, c, outcome{r.Window.Value.Occurrence, r.Window.Value.Revision, ""})
 		}
@@ -219,12 +220,13 @@ func (w *simulation) outcomes() map[string]map[string][]outcome {
 	return found
 }
 
-func (w *simulation) changes(occurrence string) (all []schedule.Change) {
-	w.t.Helper()
+// changesOf are all changes in an occurrence's window.
+func changesOf(t *testing.T, db *store.DB, occurrence string) (all []schedule.Change) {
+	t.Helper()
 	for token, first := "", true; first || token != ""; first = false {
-		page, next, err := w.db.ChangesOf(w.t.Context(), occurrence, token, 500)
+		page, next, err := db.ChangesOf(t.Context(), occurrence, token, 500)
 		if err != nil {
-			w.t.Fatal(err)
+			t.Fatal(err)
 		}
 		all, token = append(all, page...), next
 	}
@@ -295,13 +297,14 @@ func (w *simulation) whole(found map[string]map[string][]outcome) {
 					continue
 				}
 				required++
-				if n := len(found[s.ID][f.Datastore+"\x00"+version]); n != 1 {
-					w.t.Errorf("%s: %q of %s came at %v (renamed %v), baseline %v, and stands %d times", name, version, l.name, came.at, came.renamed, began, n)
+				places := found[s.ID][f.Datastore+"\x00"+version]
+				if len(places) != 1 || places[0].reason != "" && came.at.Equal(came.back) { // one that was away may be gone, as a record has it
+					w.t.Errorf("%s: %q of %s came at %v (renamed %v), baseline %v, and stands in %v", name, version, l.name, came.at, came.renamed, began, places)
 				}
 			}
 		}
 	}
-	if required < 50 {
+	if required < 20 {
 		w.t.Errorf("only %d versions were to fire", required)
 	}
 }
@@ -337,7 +340,7 @@ func (w *simulation) orphans() {
 			owned = json.Unmarshal(row.Value, &seen) == nil && (stands[part[1]] || occurrences[seen.Occurrence])
 		case "wake":
 			owned = stands[part[3]]
-		case "occ", "log", "watch":
+		case "occ", "log", "watch", "aud":
 			owned = true
 		}
 		if !owned {
@@ -356,11 +359,9 @@ func (w *simulation) remembered() {
 	w.running.Wait()
 	for name, x := range w.watching {
 		r, err := w.db.Schedule(w.t.Context(), name)
-		if p := r.Poll.Value; err != nil || p.Problem != "" || !p.Wake.IsZero() && time.Since(p.Looked) > 6*time.Minute {
+		polled := x.schedule.Status == schedule.Active && slices.ContainsFunc(x.schedule.Trigger.Folders(), func(f schedule.Folder) bool { return w.lake(f.Datastore).polled })
+		if p := r.Poll.Value; err != nil || p.Problem != "" || polled && time.Since(p.Looked) > 6*time.Minute {
 			w.t.Errorf("%s: the last look was at %v, %s %v", name, p.Looked, p.Problem, err)
-		}
-		if polled := slices.ContainsFunc(x.schedule.Trigger.Folders(), func(f schedule.Folder) bool { return w.lake(f.Datastore).polled }); polled == r.Poll.Value.Wake.IsZero() && x.schedule.Status == schedule.Active {
-			w.t.Errorf("%s: looks %v", name, r.Poll.Value)
 		}
 	}
 	if n := len(w.occurrences()); n != occurrences {

@@ -13,8 +13,12 @@ import (
 	"carillon/shared/store"
 )
 
-// lookFor is how long one look goes on before it is interrupted, to be gone on with by another call.
-const lookFor = 2 * time.Minute
+const (
+	// lookFor is how long one look goes on before it is interrupted, to be gone on with by another call.
+	lookFor = 2 * time.Minute
+	// idleFor is how often it is asked whether datastores that send every change still do.
+	idleFor = 6 * time.Hour
+)
 
 // look lists the folders of a schedule and takes what differs from what the last listing has shown. That is a matter of
 // versions, not of times: an edit in the second of the last look, one made while a listing was under way, and a
@@ -32,13 +36,13 @@ func (f *Function) look(ctx context.Context, name string) error {
 		return nil
 	}
 	if s.Status != schedule.Active || s.Trigger.Watch == nil {
-		return f.saved(f.DB.SavePoll(ctx, r, p.Rests()))
+		return errors.Join(f.saved(f.DB.SavePoll(ctx, r, p.Rests())), f.closeLeft(ctx, r))
 	}
 	first := p.Baseline != s.BaselineRevision
 	if r, err = f.DB.HoldPoll(ctx, r, p.Begun(first, f.Now()), nil, nil); err != nil {
 		return f.saved(err)
 	}
-	l := &looking{f: f, record: r, s: r.Schedule.Value, poll: r.Poll.Value, pass: *r.Poll.Value.Pass, until: f.Now().Add(lookFor)}
+	l := &looking{f: f, record: r, s: r.Schedule.Value, poll: r.Poll.Value, pass: *r.Poll.Value.Pass, until: f.Now().Add(lookFor), every: s.Trigger.Polling()}
 	l.known = memory{db: f.DB, id: s.ID, generation: p.Generation, pages: p.Pages}
 	if l.pass.First {
 		l.known.pages = 0
@@ -56,7 +60,10 @@ func (f *Function) look(ctx context.Context, name string) error {
 	}
 	if err != nil {
 		f.Log.WarnContext(ctx, "a datastore could not be looked at; it is tried again", "schedule", name, "error", err)
-		next = l.poll.Failed(err, f.Now().Add(s.Trigger.Polling()), f.Now())
+		if errors.Is(err, source.ErrToken) {
+			l.pass = schedule.Pass{First: l.pass.First}
+		}
+		next = l.poll.Failed(err, l.pass, f.Now().Add(l.every), f.Now())
 	}
 	if err := f.DB.SavePoll(ctx, l.record, next); err != nil {
 		return f.saved(err)
@@ -88,12 +95,13 @@ type looking struct {
 	known   memory
 	written bool // pages differ from those of the last generation
 	until   time.Time
+	every   time.Duration // to the next look
 }
 
 // run looks, from where the pass is, and returns the poll state that is to be saved.
 func (l *looking) run(ctx context.Context) (schedule.Poll, error) {
 	generation := l.poll.Generation + 1
-	polled, every := false, l.s.Trigger.Polling()
+	polled, listed := false, l.poll.Baseline == l.s.BaselineRevision
 	for i, folder := range l.s.Trigger.Folders() {
 		d, err := l.f.Datastores.Get(ctx, folder.Datastore)
 		if err != nil {
@@ -101,12 +109,12 @@ func (l *looking) run(ctx context.Context) (schedule.Poll, error) {
 		}
 		polled = polled || !d.Events
 		if d.Every > 0 && !d.Events {
-			every = min(every, d.Every)
+			l.every = min(l.every, d.Every)
 		}
 		if i < l.pass.Folder || d.Events && !(l.pass.First && l.s.ProcessesExisting()) {
 			continue
 		}
-		l.pass.Folder = i
+		l.pass.Folder, listed = i, true
 		whole, err := l.folder(ctx, d, folder, generation)
 		if err != nil {
 			return l.poll, err
@@ -116,9 +124,9 @@ func (l *looking) run(ctx context.Context) (schedule.Poll, error) {
 		}
 		l.pass.Token = ""
 	}
-	next := l.poll.Done(l.s.BaselineRevision, generation, l.pass.Page, l.f.Now().Add(every), l.f.Now())
+	next := l.poll.Done(l.s.BaselineRevision, generation, l.pass.Page, l.f.Now().Add(l.every), l.f.Now())
 	if !polled {
-		next = next.Rests()
+		next = next.Idles(listed, l.f.Now().Add(idleFor))
 	}
 	return next, nil
 }

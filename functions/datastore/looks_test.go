@@ -149,7 +149,7 @@ func TestDeletionWhileALookIsUnderWay(t *testing.T) {
 		came := false
 		b.beforeCall(call, func() {
 			came = true
-			if err := b.db.Delete(b.ctx, "s", b.now, func(schedule.Schedule) error { return nil }); err != nil {
+			if err := b.db.Delete(b.ctx, "s", "me", b.now, func(schedule.Schedule) error { return nil }); err != nil {
 				t.Error(err)
 			}
 			b.pass(time.Second)

@@ -18,7 +18,7 @@ type memory struct {
 
 	near    []store.Page // pages around the one that the listing has come to
 	next    int          // the number of the page that is read next
-	members map[uint64]struct{}
+	members []uint64     // of near, in order; empty until they are needed
 }
 
 const (
@@ -37,8 +37,14 @@ func (m *memory) unknown(ctx context.Context, digests []uint64, number int) (fre
 			return nil, true, nil
 		}
 	}
+	if len(m.members) == 0 {
+		for _, p := range m.near {
+			m.members = append(m.members, p.Digests...)
+		}
+		slices.Sort(m.members)
+	}
 	for i, d := range digests {
-		if _, known := m.members[d]; !known {
+		if _, known := slices.BinarySearch(m.members, d); !known {
 			fresh = append(fresh, i)
 		}
 	}
@@ -53,6 +59,7 @@ func (m *memory) come(ctx context.Context, number int) error {
 	was := len(m.near)
 	m.near = slices.DeleteFunc(m.near, func(p store.Page) bool { return p.Number < number-1 })
 	changed := len(m.near) < was
+	m.next = max(m.next, number-1) // a look may go on far from the beginning
 	for m.next <= number+pagesAhead && m.next < m.pages {
 		pages, next, err := m.read(ctx, m.next)
 		if err != nil {
@@ -60,17 +67,8 @@ func (m *memory) come(ctx context.Context, number int) error {
 		}
 		m.near, m.next, changed = append(m.near, pages...), next, true
 	}
-	if changed || m.members == nil {
-		n := 0
-		for _, p := range m.near {
-			n += len(p.Digests)
-		}
-		m.members = make(map[uint64]struct{}, n)
-		for _, p := range m.near {
-			for _, d := range p.Digests {
-				m.members[d] = struct{}{}
-			}
-		}
+	if changed {
+		m.members = m.members[:0]
 	}
 	return nil
 }

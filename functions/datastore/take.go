@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"carillon/shared/schedule"
@@ -24,8 +23,7 @@ type arrival struct {
 }
 
 const (
-	takeTries    = 30 // against others that take changes for the same schedule
-	maxStandBack = 200 * time.Millisecond
+	takeTries = 30 // against others that take changes for the same schedule
 )
 
 // take records what changes mean for a schedule. It reads what is remembered of each file before it asks what the file
@@ -34,7 +32,7 @@ const (
 func (f *Function) take(ctx context.Context, name, id string, d source.Datastore, arrivals []arrival) error {
 	last := arrivals[0].last
 	for try := range takeTries {
-		if err := standBack(ctx, try); err != nil {
+		if err := store.StandBack(ctx, try); err != nil {
 			return err
 		}
 		r, err := f.DB.Schedule(ctx, name)
@@ -52,26 +50,13 @@ func (f *Function) take(ctx context.Context, name, id string, d source.Datastore
 			return err
 		}
 		if arrivals = left; len(arrivals) == 0 && !last {
-			return f.recovered(ctx, r)
+			return f.fine(ctx, r)
 		}
 		if len(arrivals) == 0 {
 			return nil
 		}
 	}
 	return fmt.Errorf("schedule %s: others take its changes all the time: %d are given back", name, len(arrivals))
-}
-
-// standBack waits before a try that others were faster at, at random and longer with each.
-func standBack(ctx context.Context, try int) error {
-	if try == 0 {
-		return nil
-	}
-	select {
-	case <-time.After(rand.N(min(time.Millisecond<<min(try, 10), maxStandBack))):
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // takeOnce does it once, and returns the arrivals that somebody else was faster with.
@@ -134,11 +119,11 @@ func (f *Function) find(ctx context.Context, s schedule.Schedule, d source.Datas
 		return f.gone(ctx, s, d, a, x)
 	case err != nil && a.last:
 		o := s.Unreadable(a.change(d, f.Now().UTC()), err, f.Now())
-		return f.once(ctx, s, finding{record: &o})
+		return f.once(ctx, s, o)
 	case err != nil:
 		return x, err
-	case a.created && file.Tree && file.Size == 0: // created empty: its content is announced by another event
-		return finding{nothing: true}, nil
+	case a.created && file.Tree && file.Size == 0:
+		return x, errEmpty
 	}
 	var known *schedule.Seen
 	if x.seen.Known() {
@@ -149,8 +134,7 @@ func (f *Function) find(ctx context.Context, s schedule.Schedule, d source.Datas
 	x.change.Part = part
 	switch {
 	case verdict == schedule.Duplicate && a.told.ETag != "" && a.told.ETag != file.ETag:
-		o := s.Superseded(a.change(d, f.Now().UTC()), f.Now())
-		return f.once(ctx, s, finding{record: &o})
+		return f.once(ctx, s, s.Superseded(a.change(d, f.Now().UTC()), f.Now()))
 	case verdict != schedule.Fires:
 		f.Log.DebugContext(ctx, "a change does not fire", "schedule", s.Name, "path", a.path, "verdict", verdict)
 		return finding{nothing: true}, nil
@@ -200,20 +184,23 @@ func (f *Function) gone(ctx context.Context, s schedule.Schedule, d source.Datas
 	if verdict != schedule.Fires || known {
 		return finding{nothing: true}, nil
 	}
-	o := s.Gone(c, f.Now())
-	return f.once(ctx, s, finding{record: &o})
+	return f.once(ctx, s, s.Gone(c, f.Now()))
 }
 
 // once keeps a record of a change that did not fire from being written a second time, or after it did fire.
-func (f *Function) once(ctx context.Context, s schedule.Schedule, x finding) (finding, error) {
-	x.nothing = false
-	verdict, _ := s.Arrives(*x.record.Change, schedule.Told{At: x.record.Change.Modified}, nil)
+func (f *Function) once(ctx context.Context, s schedule.Schedule, o schedule.Occurrence) (finding, error) {
+	record, version := *o.Change, *o.Change
+	version.As = ""
+	verdict, _ := s.Arrives(version, schedule.Told{At: version.Modified}, nil)
 	if verdict != schedule.Fires {
 		return finding{nothing: true}, nil
 	}
-	taken, err := f.DB.Taken(ctx, s.ID, *x.record.Change)
-	x.nothing = taken
-	return x, err
+	for _, c := range []schedule.Change{version, record} {
+		if taken, err := f.DB.Taken(ctx, s.ID, c); taken || err != nil {
+			return finding{nothing: true}, err
+		}
+	}
+	return finding{record: &o}, nil
 }
 
 // record writes occurrences and sends them.
@@ -242,21 +229,24 @@ func (f *Function) record(ctx context.Context, takes []store.Take, of []arrival)
 	return left, failed
 }
 
-// recovered takes back what trouble noted of a schedule whose folders nobody looks at.
-func (f *Function) recovered(ctx context.Context, r store.Record) error {
-	if p := r.Poll.Value; p.Problem != "" && p.Wake.IsZero() {
-		return f.saved(f.DB.SavePoll(ctx, r, p.Rests()))
-	}
-	return nil
-}
-
 // trouble notes with the schedule that its datastore cannot be looked at, for people to see, and returns the error.
 func (f *Function) trouble(ctx context.Context, r store.Record, err error) error {
 	if errors.Is(err, source.ErrDenied) || errors.Is(err, source.ErrMissing) {
-		p := r.Poll.Value
-		if failed := f.DB.SavePoll(ctx, r, p.Troubled(err, f.Now())); failed != nil && !errors.Is(failed, store.ErrConflict) {
+		p := r.Poll.Value.Troubled(err, f.Now())
+		if p.Problem == r.Poll.Value.Problem {
+			return err
+		}
+		if failed := f.DB.SavePoll(ctx, r, p); failed != nil && !errors.Is(failed, store.ErrConflict) {
 			f.Log.WarnContext(ctx, "a problem could not be noted", "schedule", r.Schedule.Value.Name, "error", failed)
 		}
 	}
 	return err
+}
+
+// fine forgets a problem of a schedule, now that its changes can be taken.
+func (f *Function) fine(ctx context.Context, r store.Record) error {
+	if r.Poll.Value.Problem == "" || r.Poll.Value.Pass != nil { // a look that is under way says so itself
+		return nil
+	}
+	return f.saved(f.DB.SavePoll(ctx, r, r.Poll.Value.Fine()))
 }

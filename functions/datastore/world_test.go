@@ -115,14 +115,19 @@ func (w *world) deliver() {
 // told delivers an event of a version of a file.
 func (w *world) told(d string, f source.File, at time.Time) {
 	w.t.Helper()
+	if err := w.function.Handle(w.ctx, blobCreated(d, f, at)); err != nil {
+		w.t.Error(err)
+	}
+	w.deliver()
+}
+
+// blobCreated is what Event Grid sends for a version of a file.
+func blobCreated(d string, f source.File, at time.Time) []byte {
 	body, _ := json.Marshal(map[string]any{
 		"eventType": "Microsoft.Storage.BlobCreated", "eventTime": at.Format(time.RFC3339Nano), "subject": "/blobServices/default/containers/" + d + "/blobs/" + f.Path,
 		"data": map[string]any{"api": "PutBlob", "eTag": f.ETag, "url": "https://acme.blob.core.windows.net/" + d + "/" + escape(f.Path), "sequencer": "1"},
 	})
-	if err := w.function.Handle(w.ctx, body); err != nil {
-		w.t.Error(err)
-	}
-	w.deliver()
+	return body
 }
 
 func escape(path string) string {

@@ -28,6 +28,9 @@ type Function struct {
 	Log     *slog.Logger
 }
 
+// saveTries is how often what was seen is written against others who write, at once.
+const saveTries = 20
+
 // Handle looks at every run that the message names.
 func (f *Function) Handle(ctx context.Context, body []byte) error {
 	m, err := queue.Read(body)
@@ -35,105 +38,158 @@ func (f *Function) Handle(ctx context.Context, body []byte) error {
 		f.Log.ErrorContext(ctx, "a message is dropped", "error", err)
 		return nil
 	}
-	var changes []store.Change
+	var sights []sight
 	var failed error
 	for _, id := range m.Occurrences {
-		change, err := f.look(ctx, id)
+		s, err := f.look(ctx, id)
 		if err != nil {
 			failed = err
-		} else if change != nil {
-			changes = append(changes, *change)
+		} else if s.id != "" {
+			sights = append(sights, s)
 		}
 	}
-	return errors.Join(failed, f.save(ctx, changes))
+	return errors.Join(failed, f.record(ctx, sights))
 }
 
-// look asks the far side for one run. No change says that there is nothing to follow.
-func (f *Function) look(ctx context.Context, id string) (*store.Change, error) {
+// sight is what the far side says of a run.
+type sight struct {
+	id   string
+	from store.Stored[schedule.Occurrence] // that it was read for; without a value it is to be read again
+	seen schedule.Observation
+	drop bool // the store does not take what was seen
+}
+
+// look asks the far side for one run. Without an id there is nothing to follow. The message of a run that has ended may
+// be here again because what follows from that was not done.
+func (f *Function) look(ctx context.Context, id string) (s sight, err error) {
 	o, err := f.DB.Occurrence(ctx, id)
-	if errors.Is(err, store.ErrNotFound) || err == nil && (o.Value.Run == "" || o.Value.Status.Final()) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
+	switch {
+	case errors.Is(err, store.ErrNotFound) || err == nil && o.Value.Run == "":
+		return s, nil
+	case err != nil:
+		return s, err
+	case o.Value.Status.Final():
+		return s, f.ended(ctx, o.Value)
 	}
 	target, ok := f.Targets[o.Value.Pipeline.Kind]
 	if !ok {
-		return nil, fmt.Errorf("run %s: no target for pipelines of kind %q is configured", id, o.Value.Pipeline.Kind)
+		return s, fmt.Errorf("run %s: no target for pipelines of kind %q is configured", id, o.Value.Pipeline.Kind)
 	}
 	report, err := target.Status(ctx, o.Value.Pipeline.Kind, o.Value.Run)
 	if errors.Is(err, pipeline.ErrNotFound) {
 		report = pipeline.Report{Status: schedule.Lost, Error: "the far side no longer knows this run"}
 	} else if err != nil {
-		return nil, fmt.Errorf("look at run %s: %w", id, err)
+		return s, fmt.Errorf("look at run %s: %w", id, err)
 	}
-	to := o.Value.Observed(schedule.Observation{
+	return sight{id: id, from: o, seen: schedule.Observation{
 		Status: report.Status, Started: report.Started, Ended: report.Ended, Error: report.Error, Link: report.Link,
-	}, f.Now())
-	if to.Status == o.Value.Status && to.Wake.Equal(o.Value.Wake) {
-		return nil, nil // nothing new, and the planned look is still to come
-	}
-	change := &store.Change{From: o, To: to}
-	if to.Status.Final() && to.PauseAfter > 0 {
-		err = f.count(ctx, change)
-	}
-	return change, err
+	}}, nil
 }
 
-// count adds the end of a run to what its schedule counts, in the same transaction.
-func (f *Function) count(ctx context.Context, c *store.Change) error {
-	r, err := f.DB.Schedule(ctx, c.To.Schedule)
-	switch {
-	case errors.Is(err, store.ErrNotFound):
-		return nil
-	case err != nil:
-		return err
-	case r.Schedule.Value.ID == c.To.ScheduleID():
-		c.State = r.Counted(r.State.Value.Ended(c.To))
-	}
-	return nil
-}
-
-// ended does what follows from a run's end. What fails here the clock brings on: the one that waits, and the next that
-// is due.
-func (f *Function) ended(ctx context.Context, c store.Change) {
-	o := c.To
-	if c.State != nil && c.State.Value.Failures >= o.PauseAfter {
-		if err := f.DB.Pause(ctx, o, f.Now().UTC()); err != nil {
-			f.Log.WarnContext(ctx, "a schedule whose runs fail stays active", "schedule", o.Schedule, "error", err)
+// record writes what was seen. The end of a run is written again when somebody else was faster, a claim of its schedule
+// for one: the next message would come late.
+func (f *Function) record(ctx context.Context, sights []sight) (failed error) {
+	for range saveTries {
+		var done error
+		if sights, done = f.save(ctx, sights); done != nil {
+			failed = done
+		}
+		if len(sights) == 0 {
+			return failed
 		}
 	}
-	if !o.Overlap.Queues() {
-		return
-	}
-	next, err := f.DB.Buffered(ctx, o)
-	if err == nil && next != "" {
-		err = f.Submit.Send(ctx, queue.Messages([]string{next})[0], 0)
-	}
-	if err != nil {
-		f.Log.WarnContext(ctx, "what waits for a run's end is not brought on; the clock will do it", "run", o.ID, "error", err)
-	}
+	return errors.Join(failed, fmt.Errorf("%d ends of runs could not be written: others change them all the time", len(sights)))
 }
 
-func (f *Function) save(ctx context.Context, changes []store.Change) error {
-	var failed error
-	for i, err := range f.DB.Save(ctx, changes) {
-		o := changes[i].To
+// save writes what was seen, once, and returns what is left: of a schedule that counts failures one is written at a time.
+func (f *Function) save(ctx context.Context, sights []sight) (left []sight, failed error) {
+	var changes []store.Change
+	var of []sight
+	counting := map[string]bool{}
+	for _, s := range sights {
+		change, err := f.change(ctx, s)
 		switch {
-		case errors.Is(err, store.ErrConflict): // somebody else has looked
-		case errors.Is(err, store.ErrLimit):
-			failed = errors.Join(f.DB.Save(ctx, []store.Change{{From: changes[i].From, To: changes[i].From.Value.TooLarge(f.Now().UTC())}})...)
 		case err != nil:
 			failed = err
-		case o.Wake.Equal(changes[i].From.Value.Wake): // the message of the planned look is on its way
+		case change == nil:
+		case change.State != nil && counting[change.To.Schedule]:
+			left = append(left, sight{id: s.id, seen: s.seen, drop: s.drop})
+		default:
+			counting[change.To.Schedule] = counting[change.To.Schedule] || change.State != nil
+			changes, of = append(changes, *change), append(of, s)
+		}
+	}
+	for i, err := range f.DB.Save(ctx, changes) {
+		o, again := changes[i].To, sight{id: of[i].id, seen: of[i].seen, drop: of[i].drop}
+		switch {
+		case errors.Is(err, store.ErrConflict) && o.Status.Final():
+			left = append(left, again)
+		case errors.Is(err, store.ErrConflict): // somebody else has looked
+		case errors.Is(err, store.ErrLimit) && !again.drop:
+			again.drop = true
+			left = append(left, again)
+		case err != nil:
+			failed = err
 		case o.Status.Final():
-			f.ended(ctx, changes[i])
 			f.Log.InfoContext(ctx, "run ended", "run", o.ID, "schedule", o.Schedule, "status", o.Status, "error", o.Error)
+			failed = errors.Join(failed, f.ended(ctx, o))
+		case o.Wake.Equal(changes[i].From.Value.Wake): // the message of the planned look is on its way
 		default:
 			if err := f.Follow.Send(ctx, queue.Messages([]string{o.ID})[0], o.Look(f.Now())); err != nil {
 				f.Log.WarnContext(ctx, "a message was not sent; the clock will send it again", "run", o.ID, "error", err)
 			}
 		}
 	}
-	return failed
+	return left, failed
+}
+
+// change is the step that an occurrence makes by what was seen; nil when that is nothing new, and the planned look is still
+// to come.
+func (f *Function) change(ctx context.Context, s sight) (*store.Change, error) {
+	o, now := s.from, f.Now()
+	if o.Value.ID == "" {
+		var err error
+		if o, err = f.DB.Occurrence(ctx, s.id); err != nil || o.Value.Status.Final() {
+			return nil, err
+		}
+	}
+	to := o.Value.Observed(s.seen, now)
+	if s.drop {
+		to = o.Value.TooLarge(now.UTC())
+	}
+	if to.Status == o.Value.Status && to.Wake.Equal(o.Value.Wake) {
+		return nil, nil
+	}
+	change := &store.Change{From: o, To: to}
+	if !to.Status.Final() || to.PauseAfter == 0 {
+		return change, nil
+	}
+	r, err := f.DB.Schedule(ctx, to.Schedule)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return change, nil
+	case err == nil && r.Schedule.Value.ID == to.ScheduleID():
+		change.State = r.Counted(r.State.Value.Ended(to)) // in the same transaction, also when nothing changes: the order counts
+	}
+	return change, err
+}
+
+// ended does what follows from a run's end, again if it was done already. An error gives the message back, as nobody else
+// knows that it is to be done, but for the clock.
+func (f *Function) ended(ctx context.Context, o schedule.Occurrence) error {
+	var failed error
+	if o.PauseAfter > 0 && o.Status != schedule.Completed && o.Status != schedule.Canceled {
+		failed = f.DB.Pause(ctx, o, f.Now().UTC())
+	}
+	if !o.Releases() {
+		return failed
+	}
+	next, err := f.DB.Next(ctx, o, 1)
+	for _, body := range queue.Messages(next) {
+		err = errors.Join(err, f.Submit.Send(ctx, body, 0))
+	}
+	if err != nil {
+		err = fmt.Errorf("bring on what waits for the end of run %s: %w", o.ID, err)
+	}
+	return errors.Join(failed, err)
 }

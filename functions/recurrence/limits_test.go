@@ -42,7 +42,7 @@ func TestSchedulesThatEnd(t *testing.T) {
 		})
 		w.add("thrice", func(d *schedule.Definition) { d.MaxRuns = 3 })
 		calendar := store.NamedCalendar{Name: "lunch", Calendar: recur.Calendar{Spans: []recur.Span{{From: "2026-11-22T11:00:00", To: "2026-11-22T13:00:00"}}}}
-		w.must(func() error { return w.db.PutCalendar(t.Context(), calendar) })
+		w.must(func() error { return w.db.PutCalendar(t.Context(), calendar, "me", w.now) })
 		w.add("open", func(d *schedule.Definition) {
 			d.Calendars = []string{"lunch"}
 			d.CatchUp = schedule.CatchUp{Policy: schedule.CatchUpAll, Window: new(schedule.Duration)}
@@ -101,7 +101,7 @@ func TestEditsReachWhatTheyShould(t *testing.T) {
 			w.revise("s", func(d *schedule.Definition) { d.Trigger = schedule.Trigger{Spec: every("hour", 1)} })
 		}, schedule.Skipped, schedule.ReasonTriggerChanged},
 		{"deleted", func(w *world) {
-			if err := w.db.Delete(w.t.Context(), "s", w.now, func(schedule.Schedule) error { return nil }); err != nil {
+			if err := w.db.Delete(w.t.Context(), "s", "me", w.now, func(schedule.Schedule) error { return nil }); err != nil {
 				w.t.Fatal(err)
 			}
 		}, schedule.Skipped, schedule.ReasonDeleted},

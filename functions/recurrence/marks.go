@@ -2,6 +2,7 @@ package recurrence
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"time"
 
@@ -44,6 +45,50 @@ func (f *Function) mark(ctx context.Context, shard int, marks []store.Wake, tick
 		}
 	}
 	return failed
+}
+
+// bring sends an event that was parked to be acted on again.
+func (f *Function) bring(ctx context.Context, shard int, w store.Wake, tick beat) error {
+	parked, err := f.DB.Bring(ctx, shard, w, tick.now)
+	if errors.Is(err, store.ErrConflict) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	event, err := json.Marshal(parked)
+	if err != nil {
+		return err
+	}
+	for _, body := range (queue.Marks{Again: []json.RawMessage{event}}).Bodies() {
+		if err := f.Marks.Send(ctx, body, 0); err != nil {
+			f.Log.WarnContext(ctx, "a message was not sent; the clock will send it again", "error", err)
+		}
+	}
+	return nil
+}
+
+// rouse sends the first of a schedule's occurrences that wait for their turn, and looks again later as long as there is
+// one: what was to bring it on may be lost.
+func (f *Function) rouse(ctx context.Context, shard int, w store.Wake, tick beat) error {
+	ids, err := f.DB.Roused(ctx, shard, w)
+	if err != nil {
+		return err
+	}
+	for _, body := range queue.Messages(ids) {
+		if err := f.Submit.Send(ctx, body, 0); err != nil {
+			return err // the mark stays for the next tick
+		}
+	}
+	if len(ids) > 0 {
+		err = f.DB.RouseAgain(ctx, shard, w, tick.until.Add(schedule.Resend))
+	} else {
+		err = f.DB.Discard(ctx, shard, w)
+	}
+	if errors.Is(err, store.ErrConflict) {
+		return nil
+	}
+	return err
 }
 
 func (f *Function) forget(ctx context.Context, shard int, w store.Wake) error {

@@ -85,6 +85,12 @@ func (f *Function) act(ctx context.Context, shard int, wakes []store.Wake, tick 
 			f.Log.ErrorContext(ctx, "a row of the clock cannot be read; it is passed over", "error", w.Err)
 		case w.Mark == store.Forgetting:
 			err = errors.Join(err, f.forget(ctx, shard, w))
+		case w.Mark == store.Rousing:
+			err = errors.Join(err, f.rouse(ctx, shard, w, tick))
+		case w.Mark == store.Waiting:
+			if !w.At.After(tick.now) {
+				err = errors.Join(err, f.bring(ctx, shard, w, tick))
+			}
 		case w.Mark != "":
 			marks = append(marks, w)
 		case w.Due == nil && w.At.After(tick.now) && !w.AtStart: // its message has its time still

@@ -39,11 +39,14 @@ type world struct {
 	created map[string]schedule.Schedule
 	open    map[string]bool // runs that have not ended
 	ended   map[string]bool
+	end     func(run string) bool // may end one at the far side; nil lets it complete
 }
 
 var hello = schedule.PipelineRef{Kind: "local", ID: "hello"}
 
-func newWorld(t *testing.T, seed uint64) *world {
+func newWorld(t *testing.T, seed uint64) *world { return newWorldOver(t, seed, store.NewMem()) }
+
+func newWorldOver(t *testing.T, seed uint64, rows store.Driver) *world {
 	w := &world{
 		t: t, random: rand.New(rand.NewPCG(seed, 1)), now: time.Date(2026, 11, 22, 10, 0, 7, 0, time.UTC),
 		fake: &pipeline.Fake{}, created: map[string]schedule.Schedule{},
@@ -60,7 +63,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 		return w.farSide(pipeline.Repeat)
 	}
 	w.submits, w.follows = &unreliable{world: w}, &unreliable{world: w}
-	driver := &storetest.Faulty{Driver: store.NewMem(), Fail: func(storetest.Call) storetest.Fault {
+	driver := &storetest.Faulty{Driver: rows, Fail: func(storetest.Call) storetest.Fault {
 		switch {
 		case w.chance(2):
 			return storetest.Refused
@@ -158,12 +161,16 @@ func (w *world) deliver() {
 	w.submits.deliver(s.Handle)
 	for _, run := range slices.Sorted(maps.Keys(w.open)) {
 		if w.healthy || w.below(3) == 0 {
-			w.fake.Finish(run, schedule.Completed, "")
+			if w.end == nil {
+				w.fake.Finish(run, schedule.Completed, "")
+			} else if !w.end(run) {
+				continue
+			}
 			delete(w.open, run)
 			w.ended[run] = true
 		}
 	}
-	f := &follow.Function{DB: w.db, Targets: targets, Follow: w.follows, Now: now, Log: quiet}
+	f := &follow.Function{DB: w.db, Targets: targets, Follow: w.follows, Submit: w.submits, Now: now, Log: quiet}
 	w.follows.deliver(f.Handle)
 }
 
@@ -238,8 +245,8 @@ func (w *world) occurrences() []schedule.Occurrence {
 // settled checks what holds for every occurrence: it has come to an end, and the far side has made exactly one run of
 // it, or none if it was skipped.
 func (w *world) settled() map[string]map[time.Time]schedule.Occurrence {
-	byName := map[string]map[time.Time]schedule.Occurrence{}
-	for _, o := range w.occurrences() {
+	all := w.occurrences()
+	for _, o := range all {
 		made := w.fake.Submissions(o.ID)
 		switch {
 		case o.Status == schedule.Completed && made == 1:
@@ -247,6 +254,14 @@ func (w *world) settled() map[string]map[time.Time]schedule.Occurrence {
 		default:
 			w.t.Errorf("occurrence %s of %s is %s (%s %s) with %d runs", o.ID, o.Schedule, o.Status, o.Reason, o.Error, made)
 		}
+	}
+	return w.recorded(all)
+}
+
+// recorded are the regular occurrences by their schedules and nominal times, each of which stands in one record.
+func (w *world) recorded(all []schedule.Occurrence) map[string]map[time.Time]schedule.Occurrence {
+	byName := map[string]map[time.Time]schedule.Occurrence{}
+	for _, o := range all {
 		if o.Kind != schedule.Scheduled {
 			continue
 		}

@@ -18,21 +18,24 @@ import (
 type overview struct {
 	Groups  []*group
 	Notices []string
-	Trouble []trouble // of schedules on this page
-	Others  int       // how many more have trouble
-	Only    string    // the one pipeline that is shown, "" for all
-	Part    bool      // this is not the first page
-	Whole   bool      // every schedule is on this page
-	None    bool      // there is no schedule at all
-	Next    string    // token of the schedules that follow
-	More    string    // token of the pipelines that follow
+	Trouble []trouble  // of schedules on this page
+	Others  int        // how many more have trouble
+	Stops   []*stopped // pipelines that are disabled, on the first page
+	Stopped int        // how many more are
+	Only    string     // the one pipeline that is shown, "" for all
+	Part    bool       // this is not the first page
+	Whole   bool       // every schedule is on this page
+	None    bool       // there is no schedule at all
+	Next    string     // token of the schedules that follow
+	More    string     // token of the pipelines that follow
 	Runs    runTable
 }
 
 // group is a pipeline with its schedules.
 type group struct {
 	pipeline.Pipeline
-	Missing   string // why it cannot be looked up
+	Missing   string   // why it cannot be looked up
+	Stop      *stopped // who has disabled it; nil for nobody
 	Schedules []scheduleRow
 }
 
@@ -69,6 +72,16 @@ func (f *Function) overview(r *http.Request) (page, error) {
 		f.describe(ctx, g)
 	}
 	v.Groups = values(groups)
+	stops, err := f.stops(r.Context(), now)
+	if err != nil {
+		return page{}, err
+	}
+	for _, g := range v.Groups {
+		g.Stop = stops[g.Ref.Key()]
+	}
+	if !v.Part && only == "" {
+		v.Stops, v.Stopped = firstStops(stops)
+	}
 	v.Trouble, v.Others = troubles(v.Groups)
 	runs, err := f.recent(r.Context(), v.Part || only != "", now)
 	v.Runs = runs

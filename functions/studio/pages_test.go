@@ -206,7 +206,7 @@ func TestScheduleCalendars(t *testing.T) {
 	if len(errs) > 0 {
 		t.Fatal(errs)
 	}
-	if err := s.db.PutCalendar(t.Context(), store.NamedCalendar{Name: "holidays", Calendar: calendar}); err != nil {
+	if err := s.db.PutCalendar(t.Context(), store.NamedCalendar{Name: "holidays", Calendar: calendar}, "me", noon); err != nil {
 		t.Fatal(err)
 	}
 	s.schedule(`{"name": "night", "pipeline": {"kind": "fake", "id": "hello"}, "experiment": "demo", "jitter": "5m", "max_runs": 52,
@@ -334,7 +334,7 @@ func TestRunThatNeverWas(t *testing.T) {
 	shows(t, words(page), "Uncertain", "the line went dead", "Nobody can say", "carillon runs cancel "+doubtful)
 	hides(t, page, `http-equiv="refresh"`)
 	shows(t, words(s.get(root+"/runs/"+skipped)), "Skipped: the schedule was deleted while it waited.")
-	if err := s.db.Delete(t.Context(), "a", noon, func(schedule.Schedule) error { return nil }); err != nil {
+	if err := s.db.Delete(t.Context(), "a", "me", noon, func(schedule.Schedule) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
 	page = s.get(root + "/runs/" + skipped)

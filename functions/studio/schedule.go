@@ -20,6 +20,7 @@ type scheduleView struct {
 	Trigger           string
 	Pipeline          schedule.PipelineRef
 	Activity          activity
+	Stop              *stopped // who has disabled its pipeline; nil for nobody
 	Zone              string
 	Definition        string
 	Facts             []fact
@@ -30,7 +31,8 @@ type scheduleView struct {
 	Running           runTable
 	Recent            runTable
 	Older             string // token of the occurrences that follow
-	Part              bool   // these are not the newest
+	Changes           []changedRow
+	Part              bool // these are not the newest
 }
 
 // nextTime is a time at which a schedule will fire, or would but for a calendar.
@@ -70,6 +72,9 @@ func (f *Function) schedule(r *http.Request) (page, error) {
 	} else if v.Next, v.Notices, err = f.next(r.Context(), record, now); err != nil {
 		return page{}, err
 	}
+	if v.Stop, err = f.stop(r.Context(), s.Pipeline, zone, now); err != nil {
+		return page{}, err
+	}
 	running, err := f.DB.UnderWay(r.Context(), s.ID, underWay)
 	if err != nil {
 		return page{}, err
@@ -77,7 +82,9 @@ func (f *Function) schedule(r *http.Request) (page, error) {
 	v.Running = runTable{Caption: "Under way, times in " + v.Zone, Rows: rowsOf(running, zone, now)}
 	recent, older, err := f.DB.OccurrencesOf(r.Context(), s.ID, token, recentRuns, everything)
 	v.Recent = runTable{Caption: "Occurrences, those with the latest time first, times in " + v.Zone, Rows: rowsOf(recent, zone, now)}
-	v.Older = older
+	if v.Older = older; err == nil {
+		v.Changes, err = f.lastChanged(r.Context(), s, zone, now)
+	}
 	return page{template: "schedule", Title: s.Name, Body: v}, err
 }
 

@@ -124,8 +124,15 @@ func (s *site) started(of schedule.Schedule, seconds int) (id, run string) {
 		if err != nil {
 			s.t.Fatal(err)
 		}
-		return o.Prepared(of.Definition).Claimed("owner", "cowner", noon).Accepted(run, noon)
+		return o.Prepared(of.Definition).Claimed("owner", "cowner", noon)
 	})
+	claimed, err := s.db.Occurrence(context.Background(), id)
+	if err == nil {
+		err = s.db.Save(context.Background(), []store.Change{{From: claimed, To: claimed.Value.Accepted(run, noon)}})[0]
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
 	s.fake.Start(run)
 	return id, run
 }
@@ -282,7 +289,7 @@ func TestEscapes(t *testing.T) {
 			return o.Refused(errors.New(hostile), noon)
 		})
 		watch := s.schedule(watcher("watch", eachFile))
-		s.looked("watch", func(p schedule.Poll) schedule.Poll { return p.Failed(errors.New(hostile), noon, noon) })
+		s.looked("watch", func(p schedule.Poll) schedule.Poll { return p.Failed(errors.New(hostile), schedule.Pass{}, noon, noon) })
 		changed := s.take(watch.Unreadable(put("inbox", hostile, 0, 30), errors.New(hostile), noon))
 		for _, path := range []string{
 			root, root + "/schedules/a", root + "/schedules/watch", root + "/runs/" + id, root + "/runs/" + failed, root + "/runs/" + changed,

@@ -225,7 +225,7 @@ func TestTrouble(t *testing.T) {
 		name := fmt.Sprint("s", i)
 		s.schedule(watcher(name, eachFile))
 		s.looked(name, func(p schedule.Poll) schedule.Poll {
-			return p.Failed(errors.New("list inbox/in: may not be read <b>"), noon.Add(time.Minute), noon.Add(-2*time.Hour))
+			return p.Failed(errors.New("list inbox/in: may not be read <b>"), schedule.Pass{}, noon.Add(time.Minute), noon.Add(-2*time.Hour))
 		})
 	}
 	page := s.get(root)

@@ -94,12 +94,15 @@ var reasons = map[schedule.Reason]string{
 	schedule.ReasonSuperseded:     "a newer version of the file came before this one could be looked at",
 	schedule.ReasonGone:           "the file was deleted before it could be looked at",
 	schedule.ReasonUnreadable:     "the file could not be looked at",
+
+	schedule.ReasonPipelineDisabled: "its pipeline was disabled",
 }
 
-// skipped is why an occurrence did not fire, "" for one that did. A calendar's name stands in the error.
+// skipped is why an occurrence did not fire, "" for one that did. A calendar's name, and who has
+// disabled a pipeline, stand in the error.
 func skipped(o schedule.Occurrence) string {
 	switch {
-	case o.Reason == schedule.ReasonCalendar && o.Error != "":
+	case (o.Reason == schedule.ReasonCalendar || o.Reason == schedule.ReasonPipelineDisabled) && o.Error != "":
 		return o.Error
 	case o.Reason == schedule.ReasonTriggerChanged && o.Kind == schedule.Changed:
 		return "before all folders had changed, other folders were given, or the schedule was disabled"
@@ -115,6 +118,8 @@ func causeOf(o schedule.Occurrence) string {
 	switch {
 	case o.Kind == schedule.Manual:
 		return "asked for" + by(o.By)
+	case o.Kind == schedule.Backfilled:
+		return "asked for" + by(o.By) + " when its time was over"
 	case o.Kind != schedule.Changed:
 		return "its time came"
 	case !o.Windowed():
@@ -177,6 +182,7 @@ func count(n int, noun string) string {
 // activity is whether a schedule fires, and who said so.
 type activity struct {
 	Status   schedule.Activity
+	All      bool // disabled with all others
 	Note, By string
 	At       moment
 }
@@ -185,6 +191,7 @@ func activityOf(s schedule.Schedule, now time.Time) activity {
 	a := activity{Status: s.Status}
 	if n := s.StatusNote; n != nil {
 		a.Note, a.By, a.At = n.Note, n.By, at(n.At, s.Trigger.Zone(), now)
+		a.All = s.DisabledWithAll()
 	}
 	return a
 }
@@ -197,8 +204,7 @@ type runRow struct {
 	Count        int    // of several skipped ones
 	Status       schedule.Status
 	Why          string // it was skipped, or what went wrong
-	By           string // who asked for it
-	Manual       bool
+	Asked, By    string // how and by whom, of one that somebody asked for
 	Changed      string // what has changed for it
 	Took         string
 }
@@ -206,7 +212,7 @@ type runRow struct {
 func rowOf(o schedule.Occurrence, zone *time.Location, now time.Time) runRow {
 	row := runRow{
 		ID: o.ID, Schedule: o.Schedule, Nominal: at(o.Nominal, zone, now), Last: at(o.Last, zone, now), Count: o.Count,
-		Status: o.Status, Why: o.Error, By: o.By, Manual: o.Kind == schedule.Manual, Changed: changed(o), Took: took(o.Started, o.Ended, now),
+		Status: o.Status, Why: o.Error, By: o.By, Asked: asked[o.Kind], Changed: changed(o), Took: took(o.Started, o.Ended, now),
 	}
 	switch {
 	case o.Reason == schedule.ReasonUnreadable && o.Error != "":
@@ -216,6 +222,8 @@ func rowOf(o schedule.Occurrence, zone *time.Location, now time.Time) runRow {
 	}
 	return row
 }
+
+var asked = map[schedule.Kind]string{schedule.Manual: "by hand", schedule.Backfilled: "backfill"}
 
 // runTable is a table of occurrences.
 type runTable struct {

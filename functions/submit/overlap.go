@@ -3,6 +3,8 @@ package submit
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 
 	"carillon/shared/schedule"
 	"carillon/shared/store"
@@ -12,45 +14,59 @@ import (
 // written together with the schedule's state, as it was read before the others were: two never decide at once.
 func (f *Function) turn(ctx context.Context, found *finding, r store.Record) (starts bool, err error) {
 	o := found.change.To
-	others, err := f.DB.Others(ctx, o, schedule.MaxBuffered)
+	others, err := f.DB.Others(ctx, o, store.MaxScan)
 	if err != nil {
 		return false, err
 	}
-	turn := r.Schedule.Value.Overlap.Turn(o, others)
-	if turn.Start {
-		return true, nil
-	}
+	found.turn = r.Schedule.Value.Overlap.Turn(o, others)
 	switch {
-	case turn.Buffer && o.Buffered: // as before
-		f.perform(ctx, o, turn)
+	case found.turn.Start:
+		return true, nil
+	case found.turn.Buffer && o.Buffered: // as before
 		found.nothing = true
 		return false, nil
-	case turn.Buffer:
-		found.change.To = o.Waits(f.Now())
+	case found.turn.Buffer:
+		found.change.To, found.change.Rouse = o.Waits(), f.Now().Add(schedule.Resend)
 	default:
 		found.change.To = o.Skip(schedule.ReasonOverlap, f.Now().UTC())
 	}
-	found.turn, found.change.State = turn, r.Counted(r.State.Value)
+	found.change.State = r.Counted(r.State.Value)
 	return false, nil
 }
 
-// perform makes room for an occurrence. What fails is repeated: the clock brings the one that waits again.
-func (f *Function) perform(ctx context.Context, o schedule.Occurrence, turn schedule.Turn) {
-	for _, id := range turn.Skip {
-		if err := f.skip(ctx, id); err != nil {
-			f.Log.WarnContext(ctx, "an occurrence that waits is not skipped yet", "run", id, "error", err)
+// perform makes room for an occurrence, and brings on the one that is before it. What fails is repeated: the clock brings
+// the one that waits again.
+func (c *claiming) perform(ctx context.Context, id string, turn schedule.Turn) {
+	f := c.f
+	for _, other := range turn.Skip {
+		if err := f.skip(ctx, other); err != nil {
+			f.Log.WarnContext(ctx, "an occurrence that waits is not skipped yet", "run", other, "for", id, "error", err)
 		}
 	}
-	for _, id := range turn.Cancel {
-		if err := f.cancel(ctx, id); err != nil {
-			f.Log.WarnContext(ctx, "a run that makes room is not cancelled yet", "run", id, "for", o.ID, "error", err)
+	for _, other := range turn.Cancel {
+		ended, err := f.cancel(ctx, other)
+		if err != nil {
+			f.Log.WarnContext(ctx, "a run that makes room is not cancelled yet", "run", other, "for", id, "error", err)
+		}
+		if ended {
+			turn.First = id
 		}
 	}
 	if turn.First != "" {
-		f.send(ctx, f.Submit, []string{turn.First}, 0)
+		c.bring(ctx, []string{turn.First})
 	}
 }
 
+// bring sends occurrences, each once.
+func (c *claiming) bring(ctx context.Context, ids []string) {
+	ids = slices.DeleteFunc(ids, func(id string) bool { return c.sent[id] })
+	for _, id := range ids {
+		c.sent[id] = true
+	}
+	c.f.send(ctx, c.f.Submit, ids, 0)
+}
+
+// skip ends an occurrence that waits for its turn.
 func (f *Function) skip(ctx context.Context, id string) error {
 	o, err := f.DB.Occurrence(ctx, id)
 	if errors.Is(err, store.ErrNotFound) || err == nil && !o.Value.Buffered {
@@ -62,20 +78,38 @@ func (f *Function) skip(ctx context.Context, id string) error {
 	return f.DB.Save(ctx, []store.Change{{From: o, To: o.Value.Skip(schedule.ReasonOverlap, f.Now().UTC())}})[0]
 }
 
-// cancel asks for the end of a run. One whose submission is under way is asked when the clock comes again.
-func (f *Function) cancel(ctx context.Context, id string) error {
+// cancel asks for the end of a run, and ends what waits for another try at its submission and certainly has no run. One
+// whose submission is under way is asked once that is done.
+func (f *Function) cancel(ctx context.Context, id string) (ended bool, err error) {
 	o, err := f.DB.Occurrence(ctx, id)
-	if errors.Is(err, store.ErrNotFound) || err == nil && (o.Value.Run == "" || o.Value.Status.Final()) {
-		return nil
-	}
-	if err != nil {
-		return err
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return false, nil
+	case err != nil:
+		return false, err
+	case o.Value.Status == schedule.Waiting && !o.Value.Tried:
+		return true, f.giveWay(ctx, o)
+	case o.Value.Run == "" || o.Value.Status.Final():
+		return false, nil
 	}
 	target, ok := f.Targets[o.Value.Pipeline.Kind]
 	if !ok {
-		return nil
+		return false, fmt.Errorf("no target for pipelines of kind %q is configured", o.Value.Pipeline.Kind)
 	}
-	return target.Cancel(ctx, o.Value.Pipeline.Kind, o.Value.Run)
+	return false, target.Cancel(ctx, o.Value.Pipeline.Kind, o.Value.Run)
+}
+
+// giveWay skips an occurrence that was claimed, and has no run.
+func (f *Function) giveWay(ctx context.Context, o store.Stored[schedule.Occurrence]) error {
+	r, err := f.DB.Schedule(ctx, o.Value.Schedule)
+	if err != nil {
+		return err
+	}
+	change := store.Change{From: o, To: o.Value.Skip(schedule.ReasonOverlap, f.Now().UTC())}
+	if r.Schedule.Value.ID == o.Value.ScheduleID() {
+		change.State = r.Counted(r.State.Value.Withdrawn(o.Value))
+	}
+	return f.DB.Save(ctx, []store.Change{change})[0]
 }
 
 // pause stops a schedule whose runs fail. Should it fail, what comes due next is skipped, and tries again.
@@ -85,29 +119,36 @@ func (f *Function) pause(ctx context.Context, o schedule.Occurrence) {
 	}
 }
 
+// counts reports whether the end of an occurrence is counted.
+func counts(o schedule.Occurrence) bool { return o.Status == schedule.Failed && o.PauseAfter > 0 }
+
 // counted is the state of a schedule with the failure of an occurrence that will not run; nil when nobody counts.
-func (f *Function) counted(ctx context.Context, o schedule.Occurrence) *store.Stored[schedule.State] {
-	if !o.Status.Final() || o.PauseAfter == 0 {
-		return nil
+func (f *Function) counted(ctx context.Context, o schedule.Occurrence) (*store.Stored[schedule.State], error) {
+	if !counts(o) {
+		return nil, nil
 	}
 	r, err := f.DB.Schedule(ctx, o.Schedule)
-	if err != nil || r.Schedule.Value.ID != o.ScheduleID() {
-		return nil
+	if errors.Is(err, store.ErrNotFound) || err == nil && r.Schedule.Value.ID != o.ScheduleID() {
+		return nil, nil
 	}
-	return r.Counted(r.State.Value.Ended(o))
+	return r.Counted(r.State.Value.Ended(o)), err
 }
 
-// ended brings on what waits for an occurrence that ended without a run.
-func (f *Function) ended(ctx context.Context, o schedule.Occurrence) {
-	if o.Status.Final() && o.PauseAfter > 0 {
-		f.pause(ctx, o)
+// ended does what follows from the end of an occurrence that has no run.
+func (f *Function) ended(ctx context.Context, c store.Change) {
+	if counts(c.To) {
+		f.pause(ctx, c.To)
 	}
-	if !o.Status.Final() || !o.Overlap.Queues() {
-		return
+	if c.To.Status.Final() && (c.From.Value.Releases() || c.To.Releases()) {
+		f.send(ctx, f.Submit, f.next(ctx, c.From.Value, 1), 0)
 	}
-	next, err := f.DB.Buffered(ctx, o)
-	if err != nil || next == "" {
-		return // the clock brings it
+}
+
+// next are the first of those that wait for the end of an occurrence.
+func (f *Function) next(ctx context.Context, o schedule.Occurrence, max int) []string {
+	ids, err := f.DB.Next(ctx, o, max)
+	if err != nil {
+		f.Log.WarnContext(ctx, "what waits for its turn is not brought on; the clock will do it", "schedule", o.Schedule, "error", err)
 	}
-	f.send(ctx, f.Submit, []string{next}, 0)
+	return ids
 }

@@ -15,6 +15,7 @@ import (
 // templates ask for and nothing else. An error that is a recur.FieldErrors will be the same the next time.
 func (f *Function) prepare(ctx context.Context, o *schedule.Occurrence, d schedule.Definition, r store.Record) error {
 	*o = o.Prepared(d)
+	o.Overlap, o.PauseAfter = r.Schedule.Value.Overlap, r.Schedule.Value.PauseAfter // how it is started is said by the schedule as it is now
 	need := schedule.Needs(o.Parameters)
 	v := o.Values(d.Trigger.Zone())
 	if need.Changes && o.Windowed() {
@@ -24,7 +25,7 @@ func (f *Function) prepare(ctx context.Context, o *schedule.Occurrence, d schedu
 		}
 		v.Changes = changes
 	}
-	if need.Window && o.Window == nil && o.Kind == schedule.Scheduled {
+	if need.Window && o.Window == nil && o.Timed() && d.Trigger.Watch == nil {
 		due := r.Due()
 		due.Trigger, due.Calendars, due.Revision = d.Trigger, d.Calendars, o.Revision
 		excluded, err := f.DB.Exclusions(ctx, due.Calendars...)(due)

@@ -62,58 +62,118 @@ func (f *Function) Handle(ctx context.Context, body []byte) error {
 // claim takes what may be taken of the occurrences. Those of one schedule are claimed one after the other, as each
 // changes what is counted for it. Where the store leaves open whether a claim was written, it is read again.
 func (f *Function) claim(ctx context.Context, ids []string) (claimed []schedule.Occurrence, failed error) {
-	tried := map[string]schedule.Claim{}
-	for range claimTries {
-		failed = nil
-		var changes []store.Change
-		var findings []finding
-		var left []string
-		counted := map[string]bool{}
-		for _, id := range ids {
-			scheduleID, _, _ := strings.Cut(id, "-")
-			if counted[scheduleID] { // its state is being changed
-				left = append(left, id)
-				continue
-			}
-			found, err := f.find(ctx, id, tried[id])
-			switch {
-			case err != nil:
-				failed, left = err, append(left, id)
-			case found.nothing:
-			case found.held:
-				claimed = append(claimed, found.change.To)
-			default:
-				counted[scheduleID] = true
-				tried[id] = found.change.To.Claim
-				changes, findings = append(changes, found.change), append(findings, found)
-			}
-		}
-		for i, err := range f.DB.Save(ctx, changes) {
-			o := changes[i].To
-			if err == nil {
-				f.afterwards(ctx, findings[i])
-			}
-			switch {
-			case errors.Is(err, store.ErrConflict):
-				left = append(left, o.ID)
-			case errors.Is(err, store.ErrLimit):
-				f.drop(ctx, changes[i].From)
-			case err != nil:
-				failed, left = err, append(left, o.ID)
-			case o.Status != schedule.Submitting:
-				f.Log.InfoContext(ctx, "occurrence not submitted", "run", o.ID, "schedule", o.Schedule, "status", o.Status, "reason", o.Reason, "error", o.Error)
-			default:
-				claimed = append(claimed, o)
-			}
-		}
+	c := claiming{f: f, tried: map[string]schedule.Claim{}, stops: stops{}, sent: map[string]bool{}}
+	for try := 0; try < claimTries; try++ {
+		left, written, err := c.round(ctx, ids)
 		if ids = left; len(ids) == 0 {
-			return claimed, nil
+			return c.claimed, nil
+		}
+		if failed = err; written {
+			try = 0
 		}
 	}
 	if failed == nil {
 		failed = errors.New("others change them all the time")
 	}
-	return claimed, fmt.Errorf("%d occurrences could not be claimed: %w", len(ids), failed)
+	return c.claimed, fmt.Errorf("%d occurrences could not be claimed: %w", len(ids), failed)
+}
+
+// claiming is one call that claims occurrences.
+type claiming struct {
+	f       *Function
+	tried   map[string]schedule.Claim // claims that may have been written
+	stops   stops
+	sent    map[string]bool // occurrences that were brought on
+	claimed []schedule.Occurrence
+}
+
+// round claims one occurrence of each schedule, and returns those that are left. One that waits for its turn from now on is
+// the first of them: what it waits for may have ended meanwhile. written says that others were not faster every time.
+func (c *claiming) round(ctx context.Context, ids []string) (left []string, written bool, failed error) {
+	var changes []store.Change
+	var findings []finding
+	counted := map[string]bool{}
+	for _, id := range ids {
+		scheduleID, _, _ := strings.Cut(id, "-")
+		if counted[scheduleID] { // its state is being changed
+			left = append(left, id)
+			continue
+		}
+		found, err := c.f.find(ctx, id, c.tried[id], c.stops)
+		switch {
+		case err != nil:
+			failed, left = err, append(left, id)
+		case found.nothing:
+			c.perform(ctx, id, found.turn)
+		case found.held:
+			c.claimed = append(c.claimed, found.change.To)
+		default:
+			counted[scheduleID] = true
+			c.tried[id] = found.change.To.Claim
+			changes, findings = append(changes, found.change), append(findings, found)
+		}
+	}
+	var again []string
+	for i, err := range c.f.DB.Save(ctx, changes) {
+		o := changes[i].To
+		written = written || err == nil
+		switch {
+		case errors.Is(err, store.ErrConflict):
+			left = append(left, o.ID)
+		case errors.Is(err, store.ErrLimit):
+			c.f.drop(ctx, changes[i])
+		case err != nil:
+			failed, left = err, append(left, o.ID)
+		case c.afterwards(ctx, findings[i]):
+			again = append(again, o.ID)
+		}
+	}
+	return append(again, left...), written, failed
+}
+
+// afterwards does what follows from a step that is written, and reports whether there is another one to be made.
+func (c *claiming) afterwards(ctx context.Context, found finding) (again bool) {
+	f, o := c.f, found.change.To
+	if found.last {
+		f.finish(ctx, o)
+	}
+	if found.pause {
+		f.pause(ctx, o)
+	}
+	switch {
+	case o.Status == schedule.Submitting:
+		c.claimed = append(c.claimed, o)
+	case o.Status.Final():
+		f.Log.InfoContext(ctx, "occurrence not submitted", "run", o.ID, "schedule", o.Schedule, "status", o.Status, "reason", o.Reason, "error", o.Error)
+		if counts(o) {
+			f.pause(ctx, o)
+		}
+	default:
+		f.Log.InfoContext(ctx, "occurrence waits for its turn", "run", o.ID, "schedule", o.Schedule)
+		return true
+	}
+	c.perform(ctx, o.ID, found.turn)
+	c.bringNext(ctx, found.change.From.Value, o)
+	return false
+}
+
+// bringNext brings on those that need not wait any longer, or whose turn it is, once an occurrence has started or ended.
+func (c *claiming) bringNext(ctx context.Context, from, o schedule.Occurrence) {
+	n := 0
+	switch {
+	case o.Status.Final() && o.Reason != schedule.ReasonOverlap && from.Releases(): // the others may be withdrawn, too
+		n = queue.PerMessage
+	case o.Status.Final() && (from.Releases() || o.Releases()):
+		n = 1
+	case o.Status.Final():
+	case o.Kind == schedule.Backfilled && o.AtOnce > 1: // there may be room for another
+		n = 1
+	case from.Buffered && !o.Overlap.Queues(): // nor need the others wait
+		n = queue.PerMessage
+	}
+	if n > 0 {
+		c.bring(ctx, c.f.next(ctx, from, n))
+	}
 }
 
 // finding is what a process that would submit an occurrence finds.
@@ -127,7 +187,7 @@ type finding struct {
 }
 
 // find reads what a claim needs to know. tried is a claim that this call may have written.
-func (f *Function) find(ctx context.Context, id string, tried schedule.Claim) (found finding, err error) {
+func (f *Function) find(ctx context.Context, id string, tried schedule.Claim, known stops) (found finding, err error) {
 	o, err := f.DB.Occurrence(ctx, id)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
@@ -150,25 +210,39 @@ func (f *Function) find(ctx context.Context, id string, tried schedule.Claim) (f
 	}
 	found.change = store.Change{From: o, To: o.Value}
 	to := &found.change.To
+	if s != nil && s.ID == to.ScheduleID() && to.Attempts > 0 { // should it be skipped
+		found.change.State = record.Counted(record.State.Value.Withdrawn(*to))
+	}
 	if reason := to.Withdrawn(s, record.State.Value); reason != "" {
 		*to = to.Skip(reason, f.Now().UTC())
-		found.last, found.pause = reason == schedule.ReasonLimit, reason == schedule.ReasonPaused
+		found.last, found.pause = reason == schedule.ReasonLimit, reason == schedule.ReasonPaused && s.Status == schedule.Active
 		return found, nil
 	}
-	if s != nil && s.Overlap != "" {
+	var definition schedule.Definition
+	if to.Attempts == 0 {
+		if definition, err = f.DB.Definition(ctx, *s, to.Revision); err != nil {
+			return found, err
+		}
+	}
+	stop, err := f.stopped(ctx, *to, definition, known)
+	if err != nil {
+		return found, err
+	}
+	if stop != nil {
+		*to = to.Stopped(*stop, f.Now().UTC())
+		return found, nil
+	}
+	if to.Attempts == 0 && (s.Overlap.Queues() || to.Kind == schedule.Backfilled) {
 		if starts, err := f.turn(ctx, &found, record); err != nil || !starts {
 			return found, err
 		}
 	}
 	if to.Attempts == 0 {
-		definition, err := f.DB.Definition(ctx, *s, to.Revision)
-		if err != nil {
-			return found, err
-		}
 		if err := f.prepare(ctx, to, definition, record); err != nil {
 			var wrong recur.FieldErrors
 			if errors.As(err, &wrong) {
 				*to = to.Refused(fmt.Errorf("its parameters cannot be filled in: %w", wrong), f.Now().UTC())
+				found.change.State = record.Counted(record.State.Value.Ended(*to))
 				return found, nil
 			}
 			return found, err
@@ -184,9 +258,18 @@ func (f *Function) find(ctx context.Context, id string, tried schedule.Claim) (f
 }
 
 // drop ends an occurrence that the store does not take as it would be.
-func (f *Function) drop(ctx context.Context, o store.Stored[schedule.Occurrence]) {
-	err := f.DB.Save(ctx, []store.Change{{From: o, To: o.Value.TooLarge(f.Now().UTC())}})[0]
-	f.Log.ErrorContext(ctx, "an occurrence is too large to be kept", "run", o.Value.ID, "schedule", o.Value.Schedule, "error", err)
+func (f *Function) drop(ctx context.Context, c store.Change) {
+	to := c.From.Value.TooLarge(f.Now().UTC())
+	to.Overlap, to.PauseAfter = c.To.Overlap, c.To.PauseAfter
+	end := store.Change{From: c.From, To: to}
+	var err error
+	if end.State, err = f.counted(ctx, to); err == nil {
+		err = f.DB.Save(ctx, []store.Change{end})[0]
+	}
+	if err == nil {
+		f.ended(ctx, end)
+	}
+	f.Log.ErrorContext(ctx, "an occurrence is too large to be kept", "run", to.ID, "schedule", to.Schedule, "error", err)
 }
 
 // early reports whether it is too early for an occurrence, and sends it again for its time. One that is early by no
@@ -224,18 +307,6 @@ func (f *Function) finish(ctx context.Context, o schedule.Occurrence) {
 	}
 }
 
-// afterwards does what follows from a claim or a skip that is written.
-func (f *Function) afterwards(ctx context.Context, found finding) {
-	o := found.change.To
-	if found.last {
-		f.finish(ctx, o)
-	}
-	if found.pause {
-		f.pause(ctx, o)
-	}
-	f.perform(ctx, o, found.turn)
-}
-
 // submit asks the far side for a run and says what became of the occurrence.
 func (f *Function) submit(ctx context.Context, o schedule.Occurrence) schedule.Occurrence {
 	target, ok := f.Targets[o.Pipeline.Kind]
@@ -247,7 +318,7 @@ func (f *Function) submit(ctx context.Context, o schedule.Occurrence) schedule.O
 	run, err := target.Submit(ctx, pipeline.Submission{
 		Name: o.ID, Pipeline: o.Pipeline, Experiment: o.Experiment, Parameters: o.Parameters,
 		Schedule: o.Schedule, Occurrence: o.ID, Again: o.Claim.Again,
-		ContinueOnStepFailure: o.ContinueOnStepFailure, DataPath: dataPath(o),
+		ContinueOnStepFailure: o.ContinueOnStepFailure, DataPath: dataPath(o), Tags: o.Tags,
 	})
 	if err == nil {
 		return o.Accepted(run, f.Now())
@@ -283,32 +354,21 @@ func (f *Function) store(ctx context.Context, claims []schedule.Occurrence, outc
 	for i := range left {
 		left[i] = i
 	}
-	var stored []schedule.Occurrence
+	var stored []store.Change
 	defer func() { f.pass(ctx, stored) }()
 	var failed error
-	for range storeTries {
-		failed = nil
-		var changes []store.Change
-		var places, again []int
-		for _, i := range left {
-			now, err := f.DB.Occurrence(ctx, outcomes[i].ID)
-			switch {
-			case err != nil:
-				failed, again = err, append(again, i)
-			case now.Value.Status == schedule.Submitting && now.Value.Claim.Same(claims[i].Claim):
-				changes, places = append(changes, store.Change{From: now, To: outcomes[i], State: f.counted(ctx, outcomes[i])}), append(places, i)
-			}
-		}
+	for try := 0; try < storeTries; try++ {
+		changes, places, again, err := f.outcomes(ctx, claims, outcomes, left)
+		failed = err
 		for k, err := range f.DB.Save(ctx, changes) {
-			if errors.Is(err, store.ErrLimit) {
-				f.drop(ctx, changes[k].From)
-				continue
-			}
-			if err != nil {
+			switch {
+			case errors.Is(err, store.ErrLimit):
+				f.drop(ctx, changes[k])
+			case err != nil:
 				failed, again = err, append(again, places[k])
-				continue
+			default:
+				stored, try = append(stored, changes[k]), 0
 			}
-			stored = append(stored, outcomes[places[k]])
 		}
 		if left = again; len(left) == 0 {
 			return nil
@@ -317,19 +377,50 @@ func (f *Function) store(ctx context.Context, claims []schedule.Occurrence, outc
 	return fmt.Errorf("%d outcomes of submissions could not be stored: %w", len(left), failed)
 }
 
+// outcomes are the changes to be written of those that are left, with their places. Of a schedule that counts failures one
+// is written at a time.
+func (f *Function) outcomes(ctx context.Context, claims, outcomes []schedule.Occurrence, left []int) (changes []store.Change, places, later []int, failed error) {
+	counting := map[string]bool{}
+	for _, i := range left {
+		o := outcomes[i]
+		if counting[o.Schedule] && counts(o) {
+			later = append(later, i)
+			continue
+		}
+		now, err := f.DB.Occurrence(ctx, o.ID)
+		if err == nil && (now.Value.Status != schedule.Submitting || !now.Value.Claim.Same(claims[i].Claim)) {
+			continue // somebody else has it
+		}
+		change := store.Change{From: now, To: o}
+		if err == nil {
+			change.State, err = f.counted(ctx, o)
+		}
+		if err != nil {
+			failed, later = err, append(later, i)
+			continue
+		}
+		counting[o.Schedule] = counting[o.Schedule] || counts(o)
+		changes, places = append(changes, change), append(places, i)
+	}
+	return changes, places, later, failed
+}
+
 // pass sends stored occurrences on: to be followed, or to be submitted again later.
-func (f *Function) pass(ctx context.Context, stored []schedule.Occurrence) {
+func (f *Function) pass(ctx context.Context, stored []store.Change) {
 	var taken []string
-	for _, o := range stored {
-		switch o.Status {
+	for _, c := range stored {
+		switch o := c.To; o.Status {
 		case schedule.Queued:
 			taken = append(taken, o.ID)
 			f.Log.InfoContext(ctx, "run submitted", "run", o.ID, "schedule", o.Schedule, "nominal", o.Nominal)
+			if o.Overlap == schedule.OverlapCancelRunning { // for one that came meanwhile it can be cancelled from now on
+				f.send(ctx, f.Submit, f.next(ctx, o, 1), 0)
+			}
 		case schedule.Waiting:
 			f.send(ctx, f.Submit, []string{o.ID}, o.Start.Sub(f.Now()))
 		default:
-			f.ended(ctx, o)
 			f.Log.ErrorContext(ctx, "run not submitted", "run", o.ID, "schedule", o.Schedule, "status", o.Status, "error", o.Error)
+			f.ended(ctx, c)
 		}
 	}
 	f.send(ctx, f.Follow, taken, time.Second)

@@ -55,9 +55,41 @@ func fill(workspace *azuremltest.Service) {
 		Name: "nightly", Description: "Trains each night", Default: "blue",
 		Deployments: []azuremltest.Deployment{{Name: "blue", Component: "train:1"}},
 	})
+	old(workspace, id)
 	fmt.Printf("# a published pipeline (v1):                   {kind: published, id: %s}\n", id)
 	fmt.Println("# a batch endpoint, inputs data and epochs:    {kind: batch_endpoint, id: nightly}")
 	fmt.Println("# a component, the same, as a pipeline job:    {kind: pipeline_job, id: \"component:train:1\"}")
+}
+
+// old puts up schedules of v1 and v2, to be imported. Nothing here makes them fire.
+func old(workspace *azuremltest.Service, pipeline string) {
+	const id = "55555555-0000-4000-8000-00000000000"
+	daily := map[string]any{
+		"Frequency": "Day", "Interval": 1, "StartTime": "2024-01-01T00:00:00", "TimeZone": nil,
+		"Schedule": map[string]any{"Hours": []int{9}, "Minutes": []int{30}},
+	}
+	workspace.PutV1Schedule(
+		azuremltest.V1Entity(id+"1", "Train daily", pipeline, "train", map[string]any{"Recurrence": daily}),
+		azuremltest.V1Entity(id+"2", "Train on new data", pipeline, "train", map[string]any{
+			"ScheduleType": "DataStore", "DataStoreTriggerInfo": map[string]any{"DataStoreName": "inbox", "PollingInterval": 5, "PathOnDataStore": "incoming"},
+		}),
+		azuremltest.V1Entity(id+"3", "Train no more", pipeline, "train", map[string]any{"Recurrence": daily, "EntityStatus": "Disabled"}),
+	)
+	job := map[string]any{
+		"jobType": "Pipeline", "experimentName": "train", "settings": map[string]any{"continue_on_step_failure": false},
+		"componentId": "/subscriptions/" + workspace.Subscription + "/resourceGroups/" + workspace.ResourceGroup +
+			"/providers/Microsoft.MachineLearningServices/workspaces/" + workspace.Workspace + "/components/train/versions/1",
+		"inputs": map[string]any{"epochs": map[string]any{"jobInputType": "literal", "value": "5"}},
+	}
+	for name, trigger := range map[string]map[string]any{
+		"six-hours": {"triggerType": "Recurrence", "frequency": "Hour", "interval": 6, "startTime": "2026-01-01 00:20:00", "timeZone": "UTC"},
+		"first-day": {"triggerType": "Cron", "expression": "0 6 1 * *", "timeZone": "W. Europe Standard Time"},
+	} {
+		workspace.PutV2ScheduleOf(name, "2026-01-01T00:00:00Z", map[string]any{
+			"isEnabled": true, "trigger": trigger, "action": map[string]any{"actionType": "CreateJob", "jobDefinition": job},
+		})
+	}
+	fmt.Println("# old schedules of v1 and v2:                   carillon import v1; carillon import v2")
 }
 
 // live moves runs on: queued for a second, then running, then completed or canceled.

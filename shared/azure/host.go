@@ -31,9 +31,10 @@ const (
 // their names. Everything else is HTTP, and is proxied.
 //
 // datastore gets Carillon's own hints, changes what Event Grid sends to a Storage queue, poison what the host gave up of
-// the blob triggers: all are for Functions.Datastore.
+// the blob triggers, lost what it gave up of changes: all are for Functions.Datastore.
 var Events = map[string]string{
 	"recurrence": "tick", "submit": "message", "follow": "message", "datastore": "message", "changes": "message", "poison": "message",
+	"lost": "message",
 }
 
 // What the names of functions begin with that scripts/bundle makes, with their bindings.

@@ -205,8 +205,9 @@ func (c commands) triggerSchedule() *cobra.Command {
 		Args:    oneName,
 	}
 	params := cmd.Flags().StringArray("param", nil, "k=v: another value for a parameter, for this run; can be repeated")
+	nominal := cmd.Flags().String("nominal", "", "the time that the run is for, as templates see it: 2026-01-05T10:00 in the schedule's zone, or an instant")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		body, err := triggerBody(*params)
+		body, err := triggerBody(*params, *nominal)
 		if err != nil {
 			return err
 		}
@@ -229,20 +230,17 @@ func (c commands) triggerSchedule() *cobra.Command {
 	return cmd
 }
 
-func triggerBody(params []string) ([]byte, error) {
-	if len(params) == 0 {
-		return nil, nil
+func triggerBody(params []string, nominal string) ([]byte, error) {
+	given, err := values(params)
+	if err != nil || len(given) == 0 && nominal == "" {
+		return nil, err
 	}
-	values := map[string]string{}
-	for _, param := range params {
-		name, value, ok := strings.Cut(param, "=")
-		if !ok || name == "" {
-			return nil, wrongUsage("--param takes NAME=VALUE, not %q", param)
-		}
-		if _, twice := values[name]; twice {
-			return nil, wrongUsage("--param %s is given twice", name)
-		}
-		values[name] = value
+	body := map[string]any{}
+	if len(given) > 0 {
+		body["parameters"] = given
 	}
-	return json.Marshal(map[string]any{"parameters": values})
+	if nominal != "" {
+		body["nominal"] = nominal
+	}
+	return json.Marshal(body)
 }

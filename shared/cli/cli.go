@@ -51,7 +51,7 @@ they were called in a wrong way.`,
 	output := format("table")
 	flags.VarP(&output, "output", "o", "what to print: table or json")
 	root.SetHelpCommand(helpCommand())
-	root.AddCommand(c.schedules(), calendars(), c.runs(), datastores(), explain(), c.pipelines(), occurrencesCommand(), versionCommand(version))
+	root.AddCommand(c.schedules(), calendars(), c.runs(), datastores(), explain(), pipelines(), experiments(), c.imports(), disableAll(), enableAll(), audit(), occurrencesCommand(), versionCommand(version))
 	root.AddCommand(extra...)
 	return root
 }

@@ -293,16 +293,6 @@ Ended:        2026-11-22 18:40:24 UTC
 		exchanges: []exchange{{request: "POST /api/runs/x/cancel", status: 409, answer: exists}},
 		stderr:    indented(exists), code: 1,
 	},
-	{
-		name: "pipelines", args: "pipelines list",
-		exchanges: []exchange{{
-			request: "GET /api/pipelines?limit=100",
-			answer:  `{"items":[{"pipeline":{"kind":"local","id":"broken"},"name":"broken","problem":"step 1 has no command"},{"pipeline":{"kind":"local","id":"hello"},"name":"Hello","description":"Greets somebody and says when.","parameters":{"empty":"","path":"","who":"world"},"required":["path"]}]}`,
-		}},
-		stdout: "PIPELINE       NAME     PARAMETERS                           NOTE\n" +
-			"local:broken   broken   -                                    cannot run: step 1 has no command\n" +
-			"local:hello    Hello    empty=, path (required), who=world   Greets somebody and says when.\n",
-	},
 	{name: "version", args: "version", stdout: "carillon 1.2.3\n"},
 	{name: "version as JSON", args: "version -o json", stdout: "{\n  \"version\": \"1.2.3\"\n}\n"},
 }

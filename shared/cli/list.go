@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"slices"
 
 	"github.com/spf13/cobra"
 )
@@ -30,11 +31,11 @@ func list(cmd *cobra.Command, limit int, l listing) error {
 	if err != nil {
 		return err
 	}
-	var notices []string // those of the last page: each has the same
+	var notices []string // of all pages: many have the same
 	if asJSON(cmd) {
 		out := &array{w: cmd.OutOrStdout()}
 		_, err := client.pages(cmd.Context(), l.path, l.query, limit, func(p page) error {
-			notices = p.Notices
+			notices = more(notices, p.Notices)
 			return out.print(p.Items)
 		})
 		if err != nil {
@@ -44,8 +45,8 @@ func list(cmd *cobra.Command, limit int, l listing) error {
 		return out.close()
 	}
 	out := &table{w: cmd.OutOrStdout(), head: l.head}
-	more, err := client.pages(cmd.Context(), l.path, l.query, limit, func(p page) error {
-		notices = p.Notices
+	goesOn, err := client.pages(cmd.Context(), l.path, l.query, limit, func(p page) error {
+		notices = more(notices, p.Notices)
 		return printRows(out, p.Items, l.row)
 	})
 	if err != nil {
@@ -55,10 +56,20 @@ func list(cmd *cobra.Command, limit int, l listing) error {
 		fmt.Fprintln(cmd.ErrOrStderr(), l.none)
 	}
 	fmt.Fprint(cmd.ErrOrStderr(), noted(notices))
-	if more {
+	if goesOn {
 		fmt.Fprintf(cmd.ErrOrStderr(), "There are more than these %d; --limit 0 lists all.\n", limit)
 	}
 	return nil
+}
+
+// more are notices with those that are not among them yet.
+func more(notices, others []string) []string {
+	for _, n := range others {
+		if !slices.Contains(notices, n) {
+			notices = append(notices, n)
+		}
+	}
+	return notices
 }
 
 func printRows(out *table, items []json.RawMessage, row func(json.RawMessage) ([]string, error)) error {

@@ -121,19 +121,3 @@ func cancelRun() *cobra.Command {
 		},
 	}
 }
-
-func (c commands) pipelines() *cobra.Command {
-	cmd := &cobra.Command{Use: "list", Short: "List pipelines with their parameters", Args: noArguments}
-	limit := limitFlag(cmd)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		return list(cmd, *limit, listing{
-			path: "/api/pipelines", query: url.Values{}, none: "There are no pipelines.",
-			head: []string{"PIPELINE", "NAME", "PARAMETERS", "NOTE"},
-			row: func(item json.RawMessage) ([]string, error) {
-				v, err := decode[pipelineView](item)
-				return v.row(), err
-			},
-		})
-	}
-	return group("pipelines", "Look at what schedules can start", cmd)
-}

@@ -16,7 +16,7 @@ const schedulesPath = "/api/schedules"
 func (c commands) schedules() *cobra.Command {
 	return group("schedules", "Create, look at and change schedules",
 		c.createSchedules(), c.listSchedules(), c.getSchedule(), c.updateSchedule(), c.enableSchedule(), c.disableSchedule(),
-		deleteSchedule(), c.nextOccurrences(), c.triggerSchedule())
+		deleteSchedule(), c.nextOccurrences(), c.triggerSchedule(), backfillSchedule())
 }
 
 // oneName takes a schedule's name.

@@ -115,16 +115,6 @@ type stepView struct {
 	Error   string
 }
 
-// pipelineView is what is shown of a pipeline.
-type pipelineView struct {
-	Pipeline    schedule.PipelineRef
-	Name        string
-	Description string
-	Parameters  map[string]string
-	Required    []string // parameters without a default
-	Problem     string
-}
-
 func (v scheduleView) row(now time.Time) []string {
 	last := "-"
 	if v.LastRun != nil {
@@ -161,10 +151,19 @@ func changes(n int) string {
 
 // state is the status, and why it is so if it is not Active.
 func (v scheduleView) state() string {
+	said := v.status()
 	if v.StatusNote == nil || v.StatusNote.Note == "" || v.Status == string(schedule.Active) {
-		return v.Status
+		return said
 	}
-	return v.Status + " (" + v.StatusNote.Note + ")"
+	return said + " (" + v.StatusNote.Note + ")"
+}
+
+// status is whether it fires, and whether that is so with all others.
+func (v scheduleView) status() string {
+	if v.StatusNote != nil && v.StatusNote.All && v.Status != string(schedule.Active) {
+		return v.Status + " with all"
+	}
+	return v.Status
 }
 
 func (v scheduleView) next(now time.Time) string {
@@ -261,7 +260,7 @@ func (v scheduleView) since() string {
 	if v.StatusNote == nil {
 		return v.Status
 	}
-	said := by(v.Status+" since "+clock(v.StatusNote.At.UTC()), v.StatusNote.By)
+	said := by(v.status()+" since "+clock(v.StatusNote.At.UTC()), v.StatusNote.By)
 	if v.StatusNote.Note != "" {
 		said += ": " + v.StatusNote.Note
 	}
@@ -397,20 +396,6 @@ func (v stepView) row(now time.Time) []string {
 		exit = strconv.Itoa(v.Exit)
 	}
 	return []string{v.Name, v.Status, orDash(took(v.Started, v.Ended, now)), orDash(exit), cut(v.Error)}
-}
-
-func (v pipelineView) row() []string {
-	note := v.Description
-	if v.Problem != "" {
-		note = "cannot run: " + v.Problem
-	}
-	parameters := pairs(v.Parameters)
-	for i, p := range parameters {
-		if name, value, _ := strings.Cut(p, "="); value == "" && slices.Contains(v.Required, name) {
-			parameters[i] = name + " (required)"
-		}
-	}
-	return []string{v.Pipeline.String(), v.Name, orDash(cut(strings.Join(parameters, ", "))), cut(note)}
 }
 
 func pairs(values map[string]string) []string {

@@ -31,12 +31,15 @@ type Functions struct {
 // WebhookPath is where other programs post events.
 const WebhookPath = "/api/events"
 
+// FacadePath is below which the routes of Azure ML v1 are answered, by what is API.
+const FacadePath = "/api/azureml"
+
 // Right is what a key may do. Each holds those before it.
 type Right int
 
 const (
 	List    Right = iota // look at everything
-	Operate              // enable, disable, trigger, cancel; post events
+	Operate              // enable, disable, trigger, cancel; post events; submit as v1's clients do
 	Author               // create, change, delete
 )
 
@@ -50,11 +53,14 @@ func RightFor(r *http.Request) Right {
 	if r.URL.Path == WebhookPath && (r.Method == http.MethodPost || r.Method == http.MethodOptions) {
 		return Operate
 	}
+	if len(r.URL.Path) > len(FacadePath) && strings.EqualFold(r.URL.Path[:len(FacadePath)+1], FacadePath+"/") {
+		return Operate // submits, looks up by a query, cancels
+	}
 	if r.Method == http.MethodPost {
 		switch r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:] {
 		case "preview": // computes, and changes nothing
 			return List
-		case "enable", "disable", "trigger", "cancel":
+		case "enable", "disable", "trigger", "cancel", "backfill", "enable-all", "disable-all":
 			return Operate
 		}
 	}

@@ -263,6 +263,12 @@ func (f *Fake) Runs() []FakeRun {
 	return runs
 }
 
+// Run returns a run that was made. It panics when there is none of that id.
+func (f *Fake) Run(runID string) (run FakeRun) {
+	f.move(runID, func(r *FakeRun) { run = r.copy() })
+	return run
+}
+
 // Submissions counts the runs that were made for an occurrence.
 func (f *Fake) Submissions(occurrence string) int {
 	f.mu.Lock()

@@ -42,6 +42,14 @@ type Outputs interface {
 	Output(ctx context.Context, kind, runID string) (io.ReadCloser, error)
 }
 
+// Switch is what a Target offers whose far side can itself keep a pipeline from running.
+type Switch interface {
+	// SetActive lets a pipeline run, or keeps it from running, whoever asks the far side. One that is so already stays
+	// as it is, so the caller may repeat a call that failed. The error wraps ErrNotFound when there is no such pipeline;
+	// with any error the switch may be as it was, or not.
+	SetActive(ctx context.Context, ref schedule.PipelineRef, active bool) error
+}
+
 // Submission is what a run is made of.
 type Submission struct {
 	Name       string // derived from the occurrence; [a-zA-Z0-9_-], at most 64 bytes
@@ -78,6 +86,10 @@ type Pipeline struct {
 	Parameters  map[string]string    `json:"parameters,omitempty"` // with their defaults
 	Required    []string             `json:"required,omitempty"`   // parameters without a default
 	Problem     string               `json:"problem,omitempty"`    // why it cannot run as it stands
+	Disabled    bool                 `json:"-"`                    // the far side's own switch is off, which is the Problem
+
+	Deployments []string `json:"deployments,omitempty"`        // of an endpoint, by name, where a list tells them
+	Default     string   `json:"default_deployment,omitempty"` // the one that the endpoint itself stands for
 }
 
 // Report is what a target says of a run.

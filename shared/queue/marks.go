@@ -6,10 +6,12 @@ import (
 	"slices"
 )
 
-// Marks names schedules that the clock has found to be acted on: Look at their folders, or Close their windows.
+// Marks is what the clock has found to be acted on: schedules, of which the folders are to be looked at or the windows to
+// be closed, and events that were parked.
 type Marks struct {
-	Look  []string `json:"look,omitempty"`
-	Close []string `json:"close,omitempty"`
+	Look  []string          `json:"look,omitempty"`
+	Close []string          `json:"close,omitempty"`
+	Again []json.RawMessage `json:"again,omitempty"`
 }
 
 // marksPerMessage keeps a look that takes long from holding up many others.
@@ -25,16 +27,20 @@ func (m Marks) Bodies() (bodies [][]byte) {
 		body, _ := json.Marshal(Marks{Close: names})
 		bodies = append(bodies, body)
 	}
+	for _, event := range m.Again {
+		body, _ := json.Marshal(Marks{Again: []json.RawMessage{event}})
+		bodies = append(bodies, body)
+	}
 	return bodies
 }
 
 // ReadMarks reads a message of marks; false says that the body is something else.
 func ReadMarks(body []byte) (m Marks, ok bool, err error) {
-	if json.Unmarshal(body, &m) != nil || len(m.Look)+len(m.Close) == 0 {
+	if json.Unmarshal(body, &m) != nil || len(m.Look)+len(m.Close)+len(m.Again) == 0 {
 		return m, false, nil
 	}
-	if n := len(m.Look) + len(m.Close); n > MaxOccurrences {
-		err = fmt.Errorf("a message with %d schedules: %d are allowed", n, MaxOccurrences)
+	if n := len(m.Look) + len(m.Close) + len(m.Again); n > MaxOccurrences {
+		err = fmt.Errorf("a message with %d marks: %d are allowed", n, MaxOccurrences)
 	}
 	return m, true, err
 }

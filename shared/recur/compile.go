@@ -107,6 +107,7 @@ func (c *compiler) bounds() {
 		c.started = true
 		c.anchor, r.lo = start.in(z), start.instant(z)
 	}
+	r.created = !c.started
 	if end, ok := c.clock("end_time", c.spec.EndTime); ok {
 		r.hi = min(r.hi, end.instant(z))
 		if c.started && r.hi < r.lo {

@@ -60,7 +60,7 @@ func (c *compiler) recurrence() {
 	c.times(part)
 	c.weekdays(part)
 	c.monthDays(part)
-	w.first = c.period(f.unit)
+	w.first = f.unit.period(floorDiv(c.anchor, day))
 }
 
 func missingOr(value string) string {
@@ -108,9 +108,8 @@ func (c *compiler) path(list string) string {
 	return "schedule." + list
 }
 
-// period is the number of the day, week or month that holds the anchor.
-func (c *compiler) period(u unit) int64 {
-	date := floorDiv(c.anchor, day)
+// period is the number of the day, week or month that holds a date.
+func (u unit) period(date int64) int64 {
 	switch u {
 	case byWeek:
 		return weekOf(date)

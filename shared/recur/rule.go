@@ -12,6 +12,7 @@ import (
 type Rule struct {
 	zone    *zone
 	lo, hi  int64 // Unix seconds: the first and the last instant at which it may fire
+	created bool  // lo is that of creation
 	step    int64 // seconds of elapsed time; 0 for wall times
 	anchor  int64 // with step
 	wall    pattern

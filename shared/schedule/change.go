@@ -15,7 +15,8 @@ type Change struct {
 	ETag      string    `json:"etag"`           // without quotes
 	Modified  time.Time `json:"modified"`       // as the datastore says; a rename may keep it
 	At        time.Time `json:"at"`             // when Carillon recorded it
-	Part      int       `json:"part,omitempty"` // which folder of all_of it is in
+	Part      int       `json:"part,omitempty"` // which folder of all_of it is in, the first of several
+	As        string    `json:"as,omitempty"`   // a record of what did not fire is not the change itself: it may fire later
 }
 
 // Told is what a delivery says of a change, as far as it does. What the file is like now is asked for.
@@ -102,6 +103,16 @@ func (s Schedule) part(c Change) int {
 	})
 }
 
+// Parts are the folders of the trigger that a change counts for.
+func (s Schedule) Parts(c Change) (parts []int) {
+	for i, f := range s.Trigger.Watch.Folders() {
+		if f.Datastore == c.Datastore && f.Misses(c.Path) == "" {
+			parts = append(parts, i)
+		}
+	}
+	return parts
+}
+
 // Occurs is the occurrence that a change makes in mode each, and of the folder that was missing of all_of.
 func (s Schedule) Occurs(c Change, now time.Time) Occurrence {
 	at := now.UTC().Truncate(time.Second)
@@ -119,18 +130,26 @@ func (s Schedule) Superseded(c Change, now time.Time) Occurrence {
 
 // Gone is the record of a change whose file was deleted before anybody could look at it.
 func (s Schedule) Gone(c Change, now time.Time) Occurrence {
+	c.As = string(ReasonGone)
 	return s.Occurs(c, now).Skip(ReasonGone, now.UTC())
 }
 
 // Unreadable is the record of a change that was given up, because its file could not be looked at.
 func (s Schedule) Unreadable(c Change, err error, now time.Time) Occurrence {
+	c.As = string(ReasonUnreadable)
 	o := s.Occurs(c, now).Skip(ReasonUnreadable, now.UTC())
 	o.Error = clip(err.Error())
 	return o
 }
 
 // Key tells a change from all others of its schedule.
-func (c Change) Key() string { return c.Datastore + "\x00" + c.Path + "\x00" + c.ETag }
+func (c Change) Key() string {
+	key := c.Datastore + "\x00" + c.Path + "\x00" + c.ETag
+	if c.As != "" {
+		key += "\x00" + c.As
+	}
+	return key
+}
 
 func (c Change) hash() string {
 	h := fnv.New64a()

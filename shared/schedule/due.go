@@ -77,7 +77,7 @@ func (d Due) Revised(s Schedule, wasActive bool, now time.Time) (Due, error) {
 		d.Revision, d.CatchUp, d.Jitter, d.Calendars = s.Revision, s.CatchUp, s.Jitter, s.Calendars
 		return d, nil
 	}
-	after := now
+	after := later(now, s.Begins.Add(-time.Second))
 	if d.Recorded.After(after) {
 		after = d.Recorded
 	}
@@ -87,11 +87,15 @@ func (d Due) Revised(s Schedule, wasActive bool, now time.Time) (Due, error) {
 }
 
 // Window is the time that an occurrence of a recurrence stands for: from the nominal time before it that no calendar
-// excludes to its own. The first one's has no start. excluded may be nil.
+// excludes to its own. The first one's has no start; those of times before it, which somebody has asked for, have. excluded
+// may be nil.
 func (d Due) Window(nominal time.Time, excluded Excluded) (Span, error) {
 	rule, err := d.rule()
 	if err != nil {
 		return Span{}, err
+	}
+	if first, ok := rule.Next(time.Time{}); ok && nominal.Before(first) {
+		rule = rule.Always()
 	}
 	span := Span{End: nominal.UTC()}
 	at := nominal
@@ -111,11 +115,14 @@ func (d Due) Window(nominal time.Time, excluded Excluded) (Span, error) {
 // maxBack bounds how many excluded times are gone back over.
 const maxBack = 100_000
 
+// manualPrefix begins what tells manual occurrences from others in their ids.
+const manualPrefix = "m"
+
 // Asked makes an occurrence that somebody asked for, by the name of their request.
 func Asked(s Schedule, request, distinct, by string, parameters Parameters, now time.Time) Occurrence {
 	at := now.UTC().Truncate(time.Second)
 	return Occurrence{
-		ID: OccurrenceID(s.ID, at, "m"+distinct), Schedule: s.Name, Kind: Manual, Revision: s.Revision, Request: request,
+		ID: OccurrenceID(s.ID, at, manualPrefix+distinct), Schedule: s.Name, Kind: Manual, Revision: s.Revision, Request: request,
 		Nominal: at, Start: at, Recorded: now, Status: Waiting, Wake: wakeFor(at, now), By: by, Parameters: parameters,
 	}
 }
@@ -128,6 +135,9 @@ func wakeFor(start, now time.Time) time.Time {
 	}
 	return ceilSecond(start.Add(Resend))
 }
+
+// CeilSecond is the first whole second that is not before t, in UTC.
+func CeilSecond(t time.Time) time.Time { return ceilSecond(t) }
 
 func ceilSecond(t time.Time) time.Time {
 	if whole := t.Truncate(time.Second); !whole.Equal(t) {

@@ -3,6 +3,7 @@ package schedule
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -221,7 +222,7 @@ func TestSubmissionOutcomes(t *testing.T) {
 	if got := o.Refused(down, now); got.Status != Failed || got.Error != "down" || !got.Wake.IsZero() || !got.Ended.Equal(now) {
 		t.Errorf("refused: %+v", got)
 	}
-	if got := o.Doubtful(down); got.Status != Uncertain || !got.Wake.IsZero() || got.Status.Final() || !got.Status.UnderWay() {
+	if got := o.Doubtful(down); got.Status != Uncertain || !got.Wake.IsZero() || got.Status.Final() || !got.UnderWay() {
 		t.Errorf("doubtful: %+v", got)
 	}
 	var waits []time.Duration
@@ -235,11 +236,43 @@ func TestSubmissionOutcomes(t *testing.T) {
 		}
 		o.Attempts++
 	}
-	if len(waits) != maxAttempts-1 || waits[0] != 5*time.Second || waits[1] != 10*time.Second || waits[len(waits)-1] != maxBackOff {
-		t.Errorf("waits: %v", waits)
+	want := []time.Duration{5, 10, 20, 40, 80, 160, 320, 640}
+	for i := range want {
+		want[i] *= time.Second
 	}
-	if got := (Occurrence{Attempts: 1}).Again(down, true, time.Minute, now); !got.Start.Equal(now.Add(time.Minute)) {
-		t.Errorf("asked to wait a minute, starts %v", got.Start)
+	want = append(want, slices.Repeat([]time.Duration{15 * time.Minute}, 11)...)
+	if !slices.Equal(waits, want) {
+		t.Errorf("waits: %v, want %v", waits, want)
+	}
+	if o.Error != "given up after 20 tries, the last one: down" || !o.Wake.IsZero() {
+		t.Errorf("after the last try: %+v", o)
+	}
+	if got := (Occurrence{Attempts: maxAttempts}).Again(down, false, 0, now); got.Status != Uncertain || got.Error != o.Error {
+		t.Errorf("after the last try, which may have made a run: %+v", got)
+	}
+	if got := (Occurrence{Attempts: maxAttempts, Claim: Claim{Again: true}}).Again(down, true, 0, now); got.Status != Uncertain {
+		t.Errorf("after the last try, where an earlier one may have made a run: %+v", got)
+	}
+	for _, row := range []struct {
+		attempts      int
+		certain       bool
+		earlier       bool // try may have made the run
+		asked, waited time.Duration
+		tried         bool
+	}{
+		{1, true, false, 0, 5 * time.Second, false},
+		{1, true, false, time.Second, 5 * time.Second, false},
+		{1, true, false, time.Minute, time.Minute, false},
+		{1, true, false, time.Hour, 15 * time.Minute, false},
+		{4, true, false, 30 * time.Second, 40 * time.Second, false},
+		{2, true, true, 0, 10 * time.Second, true},
+		{2, false, false, 0, 10 * time.Second, true},
+	} {
+		o := Occurrence{Status: Submitting, Attempts: row.attempts, Tried: true, Claim: Claim{Owner: "p", Again: row.earlier}}
+		got := o.Again(down, row.certain, row.asked, now)
+		if got.Status != Waiting || got.Start.Sub(now) != row.waited || got.Tried != row.tried || got.Error != "down" || got.Claim != (Claim{}) || !got.UnderWay() {
+			t.Errorf("%+v: %+v", row, got)
+		}
 	}
 }
 

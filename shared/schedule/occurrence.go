@@ -42,6 +42,8 @@ type Occurrence struct {
 	Overlap    Overlap `json:"overlap,omitempty"`     // from the claim on: the policy that it was started by
 	PauseAfter int     `json:"pause_after,omitempty"` // from the claim on
 	Buffered   bool    `json:"buffered,omitempty"`    // it waits for its turn
+	AtOnce     int     `json:"at_once,omitempty"`     // of a backfill: how many of it may be under way at once
+	Place      string  `json:"place,omitempty"`       // of a backfill: its place in the line; in the order of bytes
 
 	Change  *Change `json:"change,omitempty"`  // what fired it: the one change, or that which completed all_of
 	Changes int     `json:"changes,omitempty"` // how many changes it is for
@@ -67,13 +69,20 @@ type Parameters map[string]string
 type Kind string
 
 const (
-	Scheduled Kind = "scheduled" // its time came
-	Manual    Kind = "manual"    // somebody asked for it
-	Changed   Kind = "change"    // data changed
+	Scheduled  Kind = "scheduled" // its time came
+	Manual     Kind = "manual"    // somebody asked for it
+	Changed    Kind = "change"    // data changed
+	Backfilled Kind = "backfill"  // somebody asked for a time that is over
 )
 
 // Regular reports whether its schedule brought the occurrence about, rather than a person.
 func (o Occurrence) Regular() bool { return o.Kind == Scheduled || o.Kind == Changed }
+
+// Timed reports whether the occurrence is for a time of a recurrence: a manual one is when that was given.
+func (o Occurrence) Timed() bool {
+	_, asked, _, _ := ParseOccurrenceID(o.ID)
+	return o.Kind == Scheduled || o.Kind == Backfilled || o.Kind == Manual && !asked.Equal(o.Nominal)
+}
 
 // Reason is why an occurrence was skipped.
 type Reason string
@@ -92,6 +101,8 @@ const (
 	ReasonSuperseded     Reason = "superseded"      // a newer version of the file has fired
 	ReasonGone           Reason = "gone"            // the file was deleted before it could be looked at
 	ReasonUnreadable     Reason = "unreadable"      // the file could not be looked at; Error says why
+
+	ReasonPipelineDisabled Reason = "pipeline_disabled" // somebody has disabled the pipeline; Error says who and why
 )
 
 // Claim says which process is submitting an occurrence, and until when nobody else may.

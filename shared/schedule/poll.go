@@ -35,6 +35,12 @@ func (p Poll) Watched(now time.Time) Poll {
 	return p
 }
 
+// Now is the poll state of a schedule whose folders are to be looked at at once, whenever they were to be.
+func (p Poll) Now(now time.Time) Poll {
+	p.Wake, p.Next = ceilSecond(now), now.UTC()
+	return p
+}
+
 // Begun is the poll state while somebody looks: nobody else begins before the lease is over. first says that the
 // folders are looked at for the first time since the baseline.
 func (p Poll) Begun(first bool, now time.Time) Poll {
@@ -55,10 +61,10 @@ func (p Poll) Troubled(err error, now time.Time) Poll {
 	return p
 }
 
-// Failed is the poll state after a look that failed. It is begun again at the next one's time.
-func (p Poll) Failed(err error, next, now time.Time) Poll {
+// Failed is the poll state after a look that failed at a place, from where it is gone on with at the next one's time.
+func (p Poll) Failed(err error, at Pass, next, now time.Time) Poll {
 	p = p.Troubled(err, now)
-	p.Pass = &Pass{First: p.Pass != nil && p.Pass.First}
+	p.Pass = &at
 	p.Wake, p.Next = ceilSecond(next), ceilSecond(next)
 	return p
 }
@@ -74,7 +80,23 @@ func (p Poll) Done(baseline, generation, pages int, next, now time.Time) Poll {
 	return Poll{Wake: ceilSecond(next), Next: ceilSecond(next), Baseline: baseline, Generation: generation, Pages: pages, Looked: now.UTC()}
 }
 
-// Rests is the poll state of a schedule whose datastore sends every change: nothing has to be looked at.
+// Fine is the poll state without a problem.
+func (p Poll) Fine() Poll {
+	p.Problem, p.Since = "", time.Time{}
+	return p
+}
+
+// Idles is the poll state of a schedule whose datastores send every change: it is looked at again whether they still do.
+// listed says that the folders were listed all the same.
+func (p Poll) Idles(listed bool, next time.Time) Poll {
+	p.Wake, p.Next = ceilSecond(next), ceilSecond(next)
+	if !listed { // should they be listed one day, that is for the first time
+		p.Baseline = 0
+	}
+	return p
+}
+
+// Rests is the poll state of a schedule that watches nothing.
 func (p Poll) Rests() Poll {
 	p.Wake, p.Next, p.Pass, p.Problem, p.Since = time.Time{}, time.Time{}, nil, "", time.Time{}
 	return p

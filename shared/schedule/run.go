@@ -2,6 +2,7 @@ package schedule
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"strings"
 	"time"
@@ -14,7 +15,7 @@ const (
 	SubmitWithin = 2 * time.Minute
 
 	// maxAttempts is after how many failed submissions an occurrence is Failed. With its back-off that takes
-	// about four hours.
+	// about three hours.
 	maxAttempts = 20
 	maxBackOff  = 15 * time.Minute
 	maxLook     = time.Minute
@@ -29,14 +30,14 @@ func (o Occurrence) Withdrawn(s *Schedule, state State) Reason {
 		return ""
 	case s == nil || s.ID != o.ScheduleID():
 		return ReasonDeleted
+	case o.Regular() && s.PauseAfter > 0 && state.Failures >= s.PauseAfter: // also once that has disabled it
+		return ReasonPaused
 	case s.DisabledRevision > o.Revision:
 		return ReasonDisabled
 	case o.Kind == Scheduled && s.TriggerRevision > o.Revision && o.Nominal.After(s.TriggerChanged):
 		return ReasonTriggerChanged
 	case o.Regular() && o.Attempts == 0 && s.MaxRuns > 0 && state.Submitted >= s.MaxRuns:
 		return ReasonLimit
-	case o.Regular() && s.PauseAfter > 0 && state.Failures >= s.PauseAfter:
-		return ReasonPaused
 	}
 	return ""
 }
@@ -57,7 +58,6 @@ func (o Occurrence) Prepared(d Definition) Occurrence {
 	} else {
 		delete(o.Parameters, o.DataPath.Parameter)
 	}
-	o.Overlap, o.PauseAfter = d.Overlap, d.PauseAfter
 	return o
 }
 
@@ -137,8 +137,8 @@ func (o Occurrence) Refused(err error, now time.Time) Occurrence {
 }
 
 // Again is o after a submission that was not taken and may be tried again: it waits, twice as long each time and
-// at least as long as the far side asked for, or fails after the last try. certain says that this try
-// started nothing.
+// at least as long as the far side asked for, up to a quarter of an hour, or fails after the last try. certain says
+// that this try started nothing.
 func (o Occurrence) Again(err error, certain bool, after time.Duration, now time.Time) Occurrence {
 	if o.Attempts >= maxAttempts {
 		return o.giveUp(err, certain && !o.Claim.Again, now)
@@ -152,6 +152,7 @@ func (o Occurrence) Again(err error, certain bool, after time.Duration, now time
 }
 
 func (o Occurrence) giveUp(err error, certain bool, now time.Time) Occurrence {
+	err = fmt.Errorf("given up after %d tries, the last one: %w", o.Attempts, err)
 	if certain {
 		return o.Refused(err, now)
 	}

@@ -108,6 +108,7 @@ type Schedule struct {
 	TriggerChanged  time.Time `json:"trigger_changed"`
 	// Begins is when a schedule that takes the place of an old one begins: nothing fires before, that very second does.
 	Begins time.Time `json:"begins,omitzero"`
+	Origin *Origin   `json:"origin,omitempty"` // of one that was imported
 	// Baseline is when the schedule began to watch its folders, and BaselineRevision with which revision: at creation,
 	// enabling, and a change of them. What was changed until then does not fire.
 	Baseline         time.Time `json:"baseline,omitzero"`
@@ -119,6 +120,7 @@ type StatusNote struct {
 	Note string    `json:"note,omitempty"`
 	By   string    `json:"by,omitempty"`
 	At   time.Time `json:"at"`
+	All  bool      `json:"all,omitempty"` // with all others: enabling all again enables it, too
 }
 
 // New makes the first revision of a schedule.
@@ -170,6 +172,22 @@ func (s Schedule) Revise(d Definition, by, note string, now time.Time) Schedule 
 	return next
 }
 
+// StoppedBy makes the revision by which somebody disables a schedule, alone or with all others. What waits is skipped,
+// also of one that is disabled already; enabling all again does not enable that one.
+func (s Schedule) StoppedBy(who, note string, all bool, now time.Time) Schedule {
+	d := s.Definition
+	d.Status = Disabled
+	next := s.Revise(d, who, note, now)
+	next.DisabledRevision = next.Revision
+	next.StatusNote = &StatusNote{Note: note, By: who, At: now, All: all && (s.Status == Active || s.DisabledWithAll())}
+	return next
+}
+
+// DisabledWithAll reports whether the schedule is disabled because all were.
+func (s Schedule) DisabledWithAll() bool {
+	return s.Status == Disabled && s.StatusNote != nil && s.StatusNote.All
+}
+
 // Paused makes the revision that stops a schedule whose runs fail.
 func (s Schedule) Paused(now time.Time) Schedule {
 	d := s.Definition
@@ -195,7 +213,7 @@ func (s Schedule) Finished(now time.Time) Schedule {
 // State is what is counted for a schedule, apart from its definition.
 type State struct {
 	Submitted int    `json:"submitted,omitempty"` // regular occurrences claimed so far
-	Last      string `json:"last,omitempty"`      // the occurrence claimed last
+	Last      string `json:"last,omitempty"`      // the occurrence claimed last, but for backfilled ones
 	Failures  int    `json:"failures,omitempty"`  // failed runs in a row, by their ends
 }
 
@@ -210,9 +228,19 @@ func (s State) Ended(o Occurrence) State {
 	return s
 }
 
+// Withdrawn is the state once o, which is not final, is skipped: it counts as one that was never claimed.
+func (s State) Withdrawn(o Occurrence) State {
+	if o.Regular() && o.Attempts > 0 {
+		s.Submitted = max(s.Submitted-1, 0)
+	}
+	return s
+}
+
 // Claimed is the state once o has been claimed.
 func (s State) Claimed(o Occurrence) State {
-	s.Last = o.ID
+	if o.Kind != Backfilled { // of a time long over: no other takes it for the one before
+		s.Last = o.ID
+	}
 	if o.Regular() && o.Attempts == 1 {
 		s.Submitted++
 	}

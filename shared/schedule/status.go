@@ -41,6 +41,3 @@ func (s Status) Final() bool {
 	}
 	return false
 }
-
-// UnderWay reports whether the occurrence counts as a running one: claimed, submitted or uncertain.
-func (s Status) UnderWay() bool { return s != Waiting && !s.Final() }

@@ -77,6 +77,12 @@ func (w Window) Holds(c Change, now time.Time) Change {
 	return c
 }
 
+// Over reports whether the window is to be closed at now, whatever may come still: it takes no more changes, so that a
+// stream of them cannot keep it open.
+func (w Window) Over(now time.Time) bool {
+	return !w.Gathers() && !now.Before(w.Opened.Add(time.Duration(max(w.Length, w.MaxWait))))
+}
+
 // Counted is a lane with more changes in it, of which the last is c. Changes that take the place of an older version
 // of the same file are not more.
 func (l Lane) Counted(c Change, more, parts int) Lane {

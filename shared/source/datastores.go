@@ -24,29 +24,30 @@ type Datastores struct {
 	fixed func() ([]Datastore, error)
 	more  func(ctx context.Context) ([]Datastore, error)
 
-	mu   sync.Mutex
-	last []Datastore
-	at   time.Time
+	asking chan struct{} // held while more is called
+	mu     sync.Mutex    // of what it has returned
+	last   []Datastore
+	err    error
+	until  time.Time // when it is called again
 }
 
-// keepMore is how long what more has returned is used.
-const keepMore = 5 * time.Minute
+// For how long what more has returned is used, and for how long it is not asked again when it has failed.
+const (
+	keepMore    = 5 * time.Minute
+	keepFailure = 30 * time.Second
+)
 
 // NewDatastores returns datastores: those that fixed lists each time anew, and those that more finds elsewhere, such as
 // a workspace's list. A name that both have is the fixed one's. Either may be nil.
 func NewDatastores(fixed func() ([]Datastore, error), more func(ctx context.Context) ([]Datastore, error)) *Datastores {
-	return &Datastores{fixed: fixed, more: more}
+	return &Datastores{fixed: fixed, more: more, asking: make(chan struct{}, 1)}
 }
 
 // List returns all datastores, by name. When those from elsewhere cannot be had, it returns the others and the error.
 func (d *Datastores) List(ctx context.Context) ([]Datastore, error) {
-	var out []Datastore
-	if d.fixed != nil {
-		fixed, err := d.fixed()
-		if err != nil {
-			return nil, err
-		}
-		out = slices.Clone(fixed)
+	out, err := d.here()
+	if err != nil {
+		return nil, err
 	}
 	more, err := d.elsewhere(ctx)
 	for _, s := range more {
@@ -58,30 +59,61 @@ func (d *Datastores) List(ctx context.Context) ([]Datastore, error) {
 	return out, err
 }
 
+func (d *Datastores) here() ([]Datastore, error) {
+	if d.fixed == nil {
+		return nil, nil
+	}
+	fixed, err := d.fixed()
+	return slices.Clone(fixed), err
+}
+
+// elsewhere asks more, one at a time: the others wait for that answer, as long as their ctx lets them.
 func (d *Datastores) elsewhere(ctx context.Context) ([]Datastore, error) {
 	if d.more == nil {
 		return nil, nil
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if !d.at.IsZero() && time.Since(d.at) < keepMore {
-		return d.last, nil
+	if last, err, fresh := d.known(); fresh {
+		return last, err
+	}
+	select {
+	case d.asking <- struct{}{}:
+		defer func() { <-d.asking }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if last, err, fresh := d.known(); fresh { // of whoever asked before
+		return last, err
 	}
 	more, err := d.more(ctx)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.err, d.until = nil, time.Now().Add(keepMore)
 	if err != nil {
-		return d.last, fmt.Errorf("the workspace's datastores cannot be listed: %w", err)
+		d.err, d.until = fmt.Errorf("the workspace's datastores cannot be listed: %w", err), time.Now().Add(keepFailure)
+		return d.last, d.err
 	}
-	d.last, d.at = more, time.Now()
+	d.last = more
 	return more, nil
+}
+
+func (d *Datastores) known() (last []Datastore, err error, fresh bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.last, d.err, time.Now().Before(d.until)
 }
 
 // Get returns one datastore. The error wraps ErrUnknown when there is none of that name.
 func (d *Datastores) Get(ctx context.Context, name string) (Datastore, error) {
-	all, err := d.List(ctx)
-	for _, s := range all {
-		if s.Name == name {
-			return s, nil
-		}
+	fixed, err := d.here()
+	if err != nil {
+		return Datastore{}, err
+	}
+	if s, ok := called(fixed, name); ok { // whatever becomes of the others
+		return s, nil
+	}
+	more, err := d.elsewhere(ctx)
+	if s, ok := called(more, name); ok {
+		return s, nil
 	}
 	if err != nil {
 		return Datastore{}, err
@@ -93,6 +125,14 @@ func (d *Datastores) Get(ctx context.Context, name string) (Datastore, error) {
 func (d *Datastores) At(ctx context.Context, account, container string) ([]Datastore, error) {
 	all, err := d.List(ctx)
 	return slices.DeleteFunc(all, func(s Datastore) bool {
-		return s.Container != container || !strings.EqualFold(s.Account, account)
+		return account == "" || s.Container != container || !strings.EqualFold(s.Account, account)
 	}), err
+}
+
+func called(all []Datastore, name string) (Datastore, bool) {
+	i := slices.IndexFunc(all, func(s Datastore) bool { return s.Name == name })
+	if i < 0 {
+		return Datastore{}, false
+	}
+	return all[i], true
 }

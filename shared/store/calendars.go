@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -22,11 +23,63 @@ type NamedCalendar struct {
 	recur.Calendar
 }
 
-// PutCalendar writes a calendar, over the one of that name if there is one. What is recorded from then on goes by it.
-func (db *DB) PutCalendar(ctx context.Context, c NamedCalendar) error {
-	err := db.driver.Apply(ctx, calendarPart, Op{Kind: Put, Sort: calendarPrefix + c.Name, Value: encode(c)})
+// PutCalendar writes a calendar, over the one of that name if there is one, and the record of the change. What is
+// recorded from then on goes by it.
+func (db *DB) PutCalendar(ctx context.Context, c NamedCalendar, by string, now time.Time) error {
+	return db.changeCalendar(ctx, c.Name, func(old *Row, was *recur.Calendar) (unit, error) {
+		value := encode(c)
+		op := Op{Kind: Create, Sort: calendarPrefix + c.Name, Value: value}
+		if old != nil {
+			op.Kind, op.Version = Replace, old.Version
+		}
+		if old != nil && bytes.Equal(old.Value, value) {
+			return nil, nil
+		}
+		return unit{op, auditOp(schedule.AuditedCalendar(c.Name, was, &c.Calendar, by, now), calendarPart)}, nil
+	})
+}
+
+// DeleteCalendar removes a calendar, and records that. Schedules that still name it go on without it.
+func (db *DB) DeleteCalendar(ctx context.Context, name, by string, now time.Time) error {
+	return db.changeCalendar(ctx, name, func(old *Row, was *recur.Calendar) (unit, error) {
+		if old == nil {
+			return nil, fmt.Errorf("calendar %s: %w", name, ErrNotFound)
+		}
+		op := Op{Kind: Delete, Sort: calendarPrefix + name, Version: old.Version}
+		return unit{op, auditOp(schedule.AuditedCalendar(name, was, nil, by, now), calendarPart)}, nil
+	})
+}
+
+// changeCalendar applies what change returns for a calendar as it is, nil when there is none, again when somebody else
+// was faster.
+func (db *DB) changeCalendar(ctx context.Context, name string, change func(old *Row, was *recur.Calendar) (unit, error)) (err error) {
+	for try := range editTries {
+		if err := StandBack(ctx, try); err != nil {
+			return err
+		}
+		var old *Row
+		var was *recur.Calendar
+		row, readErr := db.driver.Get(ctx, calendarPart, calendarPrefix+name)
+		switch {
+		case readErr == nil:
+			var c NamedCalendar
+			if err := decode(row, &c); err != nil {
+				return err
+			}
+			old, was = &row, &c.Calendar
+		case !errors.Is(readErr, ErrNotFound):
+			return fmt.Errorf("read calendar %s: %w", name, readErr)
+		}
+		u, refused := change(old, was)
+		if refused != nil || len(u) == 0 {
+			return refused
+		}
+		if err = db.driver.Apply(ctx, calendarPart, u...); !errors.Is(err, ErrConflict) {
+			break
+		}
+	}
 	if err != nil {
-		return fmt.Errorf("write calendar %s: %w", c.Name, err)
+		return fmt.Errorf("write calendar %s: %w", name, err)
 	}
 	return nil
 }
@@ -67,15 +120,6 @@ func (db *DB) Calendars(ctx context.Context, token string, max int) (calendars [
 		next = calendars[max-1].Name
 	}
 	return calendars, next, nil
-}
-
-// DeleteCalendar removes a calendar. Schedules that still name it go on without it.
-func (db *DB) DeleteCalendar(ctx context.Context, name string) error {
-	err := db.driver.Apply(ctx, calendarPart, Op{Kind: Delete, Sort: calendarPrefix + name})
-	if errors.Is(err, ErrConflict) {
-		return fmt.Errorf("calendar %s: %w", name, ErrNotFound)
-	}
-	return err
 }
 
 // Exclusions reads the named calendars, each once, for decisions that follow. One that does not exist excludes nothing;

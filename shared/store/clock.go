@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,6 +23,7 @@ type Wake struct {
 	Err        error         // the row cannot be read; the other fields are empty
 	sort       string
 	version    Version
+	value      []byte // of a parked event
 }
 
 // Wakes returns what a shard has to act on until an instant (inclusive), earliest first, at most max; it goes on
@@ -60,8 +62,10 @@ func readWake(row Row) Wake {
 		if w.Err = decode(row, due); w.Err == nil {
 			w.Due = due
 		}
-	case len(parts) == 4 && (parts[2] == string(Looking) || parts[2] == string(Closing) || parts[2] == string(Forgetting)):
+	case len(parts) == 4 && slices.Contains(marks, Mark(parts[2])):
 		w.Mark, w.Schedule = Mark(parts[2]), string(row.Value)
+	case len(parts) == 4 && parts[2] == string(Waiting):
+		w.Mark, w.value = Waiting, row.Value
 	default:
 		w.Err = fmt.Errorf("row %s of the store is of no known kind", row.Sort)
 	}
@@ -134,11 +138,13 @@ func (db *DB) Discard(ctx context.Context, shard int, w Wake) error {
 }
 
 // Prune looks at occurrences of a shard that were recorded before an instant, at most max of them, and deletes those
-// that are final; it goes on after a token of an earlier call. The token is "" at the end.
+// that are final, and records of changes that old; it goes on after a token of an earlier call. The token is "" at the end.
 func (db *DB) Prune(ctx context.Context, shard int, before time.Time, token string, max int) (next string, err error) {
 	part, from := partition(shard), prefixLog+countdown(before)
 	if token != "" {
 		from = After(token)
+	} else if err := db.pruneAudits(ctx, shard, before, max); err != nil {
+		return "", err
 	}
 	rows, err := db.driver.Scan(ctx, part, from, endOf(prefixLog), max)
 	if err != nil {
@@ -156,11 +162,14 @@ func (db *DB) Prune(ctx context.Context, shard int, before time.Time, token stri
 		if err := decode(row, &o); err != nil {
 			return next, err
 		}
-		more, err := db.pruneChanges(ctx, part, o)
+		more, whole, err := db.pruneChanges(ctx, part, o)
 		if err != nil {
 			return next, err
 		}
-		changes, units = append(changes, more...), append(units, pruneUnit(row, o))
+		changes = append(changes, more...)
+		if whole { // otherwise it is found again
+			units = append(units, pruneUnit(row, o))
+		}
 	}
 	if err := failure(db.commit(ctx, part, changes)); err != nil {
 		return next, err
@@ -178,33 +187,34 @@ func failure(errs []error) error {
 	return nil
 }
 
+// pruneBite is how many changes of a window go at once.
+const pruneBite = 200
+
 // pruneChanges are what prevents the changes of an occurrence from firing again, and what is remembered of their files
-// unless a newer version came. They go first: a crash leaves the occurrence to be found again.
-func (db *DB) pruneChanges(ctx context.Context, part string, o schedule.Occurrence) (units []unit, err error) {
+// unless a newer version came. They go first, and of a window in bites: what is not whole, and what a crash leaves, is
+// found again with the occurrence.
+func (db *DB) pruneChanges(ctx context.Context, part string, o schedule.Occurrence) (units []unit, whole bool, err error) {
 	if o.Kind != schedule.Changed {
-		return nil, nil
+		return nil, true, nil
 	}
 	if !o.Windowed() && o.Change != nil {
-		return db.pruneChange(ctx, units, o, *o.Change)
+		units, err = db.pruneChange(ctx, units, o, *o.Change)
+		return units, true, err
 	}
-	for token := ""; ; {
-		changes, next, err := db.ChangesOf(ctx, o.ID, token, MaxScan)
-		if err != nil {
-			return nil, err
-		}
-		for _, c := range changes {
-			if units, err = db.pruneChange(ctx, units, o, c); err != nil {
-				return nil, err
-			}
-			units = append(units, unit{{Kind: Delete, Sort: changeKey(o.ID, c)}})
-		}
-		if err := failure(db.commit(ctx, part, units)); err != nil {
-			return nil, err
-		}
-		if units, token = nil, next; next == "" {
-			return nil, db.pruneReplaced(ctx, part, o.ID)
-		}
+	changes, next, err := db.ChangesOf(ctx, o.ID, "", pruneBite)
+	if err != nil {
+		return nil, false, err
 	}
+	for _, c := range changes {
+		if units, err = db.pruneChange(ctx, units, o, c); err != nil {
+			return nil, false, err
+		}
+		units = append(units, unit{{Kind: Delete, Sort: changeKey(o.ID, c)}})
+	}
+	if next != "" {
+		return units, false, nil
+	}
+	return units, true, db.pruneReplaced(ctx, part, o.ID)
 }
 
 // pruneReplaced deletes what is remembered of versions that were replaced in a window.
@@ -247,6 +257,9 @@ func pruneUnit(log Row, o schedule.Occurrence) unit {
 	}
 	if o.Request != "" {
 		u = append(u, Op{Kind: Delete, Sort: requestKey(o.ScheduleID(), o.Request)})
+	}
+	if o.Kind == schedule.Backfilled {
+		u = append(u, Op{Kind: Delete, Sort: numberKey(o)})
 	}
 	return u
 }

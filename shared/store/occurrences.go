@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"carillon/shared/schedule"
 )
@@ -14,6 +15,7 @@ type Change struct {
 	From  Stored[schedule.Occurrence]
 	To    schedule.Occurrence
 	State *Stored[schedule.State] // written in the same transaction: the value to be, with the version that was read
+	Rouse time.Time               // when the clock looks after those of the schedule that wait for their turn; zero for never
 }
 
 // Add records a new occurrence that no clock decided: one that somebody asked for. The error wraps ErrExists when
@@ -75,6 +77,9 @@ func createOps(o schedule.Occurrence) unit {
 		log.Value = value
 	}
 	u := unit{{Kind: Create, Sort: key, Value: value}, log}
+	if o.Buffered {
+		u = append(u, Op{Kind: Create, Sort: queueKey(o)})
+	}
 	if !o.Wake.IsZero() {
 		u = append(u, wakeOp(o))
 	}
@@ -93,7 +98,7 @@ func wakeOp(o schedule.Occurrence) Op {
 }
 
 // changeUnit is where a step of an occurrence becomes rows: the record itself, its place on the clock, whether it
-// counts as under way, and the log once it is final.
+// counts as under way or waits for its turn, and the log once it is final.
 func changeUnit(c Change) unit {
 	from, to := c.From.Value, c.To
 	key, _ := occurrenceKey(to.ID)
@@ -111,18 +116,23 @@ func changeUnit(c Change) unit {
 		}
 	}
 	underWay := underWayOf(to.ScheduleID()) + to.ID
-	switch was, is := from.Status.UnderWay(), to.Status.UnderWay(); {
-	case !was && is:
-		u = append(u, Op{Kind: Create, Sort: underWay})
-	case was && !is:
+	switch {
+	case to.Status == schedule.Submitting: // again, too
+		u = append(u, Op{Kind: Put, Sort: underWay})
+	case from.UnderWay() && !to.UnderWay():
 		u = append(u, Op{Kind: Delete, Sort: underWay})
 	}
-	buffered := bufferedOf(to.ScheduleID()) + to.ID
 	switch {
 	case !from.Buffered && to.Buffered:
-		u = append(u, Op{Kind: Create, Sort: buffered})
+		u = append(u, Op{Kind: Create, Sort: queueKey(to)})
 	case from.Buffered && !to.Buffered:
-		u = append(u, Op{Kind: Delete, Sort: buffered})
+		u = append(u, Op{Kind: Delete, Sort: queueKey(from)})
+	}
+	if to.Status == schedule.Canceled && to.Run == "" && from.Releases() { // nobody else will tell those that wait
+		c.Rouse = to.Ended
+	}
+	if !c.Rouse.IsZero() {
+		u = append(u, rouseOp(c.Rouse, to.ScheduleID(), to.Schedule))
 	}
 	if c.State != nil {
 		u = append(u, Op{
@@ -137,41 +147,82 @@ func (r Record) Counted(s schedule.State) *Stored[schedule.State] {
 	return &Stored[schedule.State]{Value: s, version: r.State.version}
 }
 
-// Others returns which other occurrences of its schedule one that asks for its turn meets, those under way as far as
-// max. Whoever decides by them has to write the schedule's state, as it was read before: that is what keeps two from
-// deciding at once.
+// Others returns which other occurrences of its schedule one that asks for its turn meets: those under way, as far as
+// max, and those in its queue; of a backfill, the first of those before it. Whoever decides by them has to write the
+// schedule's state, as it was read before: that is what keeps two from deciding at once.
 func (db *DB) Others(ctx context.Context, o schedule.Occurrence, max int) (others schedule.Others, err error) {
-	if others.UnderWay, err = db.named(ctx, o, underWayOf(o.ScheduleID()), max); err == nil {
-		others.Buffered, err = db.named(ctx, o, bufferedOf(o.ScheduleID()), MaxScan)
+	underWay := underWayOf(o.ScheduleID())
+	if others.UnderWay, err = db.named(ctx, o, underWay, endOf(underWay), max); err != nil {
+		return others, err
 	}
+	end, limit := endOf(queueOf(o)), MaxScan
+	if o.Kind == schedule.Backfilled {
+		end, limit = queueKey(o), 1
+	}
+	others.Buffered, err = db.named(ctx, o, queueOf(o), end, limit)
 	return others, err
 }
 
-// named are the occurrences that rows with a prefix name, without o.
-func (db *DB) named(ctx context.Context, o schedule.Occurrence, prefix string, max int) (ids []string, err error) {
+// named are the occurrences that rows name, without o.
+func (db *DB) named(ctx context.Context, o schedule.Occurrence, from, to string, max int) (ids []string, err error) {
 	shard, err := shardOfID(o.ID)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := db.driver.Scan(ctx, partition(shard), prefix, endOf(prefix), max)
+	rows, err := db.driver.Scan(ctx, partition(shard), from, to, max)
 	if err != nil {
 		return nil, fmt.Errorf("read what else is under way: %w", err)
 	}
 	for _, row := range rows {
-		if id := row.Sort[len(prefix):]; id != o.ID {
+		if id := occurrenceOf(row.Sort); id != o.ID {
 			ids = append(ids, id)
 		}
 	}
 	return ids, nil
 }
 
-// Buffered returns the occurrence of a schedule that waits longest for its turn; "" when none does.
-func (db *DB) Buffered(ctx context.Context, o schedule.Occurrence) (string, error) {
-	ids, err := db.named(ctx, o, bufferedOf(o.ScheduleID()), 1)
-	if err != nil || len(ids) == 0 {
-		return "", err
+// Next returns the occurrences that the end of o brings on: the first of its queue, at most max, and of a backfill the
+// first of those that wait for that, too. o may be as it was before.
+func (db *DB) Next(ctx context.Context, o schedule.Occurrence, max int) (ids []string, err error) {
+	queues := []string{queueOf(o)}
+	if o.Kind == schedule.Backfilled && o.Overlap.Queues() {
+		queues = append(queues, bufferedOf(o.ScheduleID()))
 	}
-	return ids[0], nil
+	for _, queue := range queues {
+		first, err := db.named(ctx, o, queue, endOf(queue), max)
+		if err != nil {
+			return nil, err
+		}
+		ids = append(ids, first...)
+	}
+	return ids, nil
+}
+
+// Roused returns those of the schedule of a mark that are the first to wait for their turn: in its queue, and in that of
+// its backfills. Each brings on the next.
+func (db *DB) Roused(ctx context.Context, shard int, w Wake) (ids []string, err error) {
+	id := w.sort[strings.LastIndexByte(w.sort, '|')+1:]
+	for _, queue := range []string{bufferedOf(id), fillingOf(id)} {
+		rows, err := db.driver.Scan(ctx, partition(shard), queue, endOf(queue), 1)
+		if err != nil {
+			return nil, fmt.Errorf("read what waits of schedule %s: %w", w.Schedule, err)
+		}
+		for _, row := range rows {
+			ids = append(ids, occurrenceOf(row.Sort))
+		}
+	}
+	return ids, nil
+}
+
+// RouseAgain moves a mark: occurrences that wait for their turn are looked after by it alone, as long as there are any.
+func (db *DB) RouseAgain(ctx context.Context, shard int, w Wake, at time.Time) error {
+	id := w.sort[strings.LastIndexByte(w.sort, '|')+1:]
+	return db.driver.Apply(ctx, partition(shard), Op{Kind: Delete, Sort: w.sort, Version: w.version}, rouseOp(at, id, w.Schedule))
+}
+
+// rouseOp is the mark by which the clock looks after those that wait for their turn.
+func rouseOp(at time.Time, scheduleID, name string) Op {
+	return Op{Kind: Put, Sort: markKey(at, Rousing, scheduleID), Value: []byte(name)}
 }
 
 // UnderWay returns occurrences of a schedule that are under way, at most max.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"carillon/shared/schedule"
@@ -138,7 +139,10 @@ const (
 	Looking    Mark = "p" // its folders are to be looked at
 	Closing    Mark = "w" // its window may have to be closed
 	Forgetting Mark = "d" // it has been deleted, and left rows behind
+	Rousing    Mark = "r" // its occurrences that wait for their turn are to be looked after
 )
+
+var marks = []Mark{Looking, Closing, Forgetting, Rousing}
 
 // moveMark moves the row by which the clock finds something of a schedule.
 func moveMark(old, next time.Time, kind Mark, s schedule.Schedule) (u unit) {
@@ -163,9 +167,16 @@ func markKey(at time.Time, kind Mark, scheduleID string) string {
 func (db *DB) Later(ctx context.Context, shard int, marks []Wake, to time.Time) []error {
 	errs := make([]error, len(marks))
 	units := make([]unit, len(marks))
+	var group sync.WaitGroup
+	slots := make(chan struct{}, inFlight)
 	for i, w := range marks {
-		units[i], errs[i] = db.laterUnit(ctx, w, to)
+		slots <- struct{}{}
+		group.Go(func() {
+			units[i], errs[i] = db.laterUnit(ctx, w, to)
+			<-slots
+		})
 	}
+	group.Wait()
 	for i, err := range db.commit(ctx, partition(shard), units) {
 		if errs[i] == nil {
 			errs[i] = err

@@ -28,11 +28,17 @@ import (
 //	log|TIME|OCCURRENCE          the same once it is final, empty before; those recorded last first
 //	run|ID|OCCURRENCE            the occurrence is under way
 //	buf|ID|OCCURRENCE            the occurrence waits for its turn
+//	fil|ID|PLACE|OCCURRENCE      the same, of a backfill
 //	once|ID|HASH                 a request that has been answered, or a change that was taken: by which occurrence
+//	aud|TIME|ID|REVISION         a change that somebody made          (schedule.Audit)
+//	stop|HASH                    a pipeline that is not to be started (schedule.Stop), in the shard that the pipeline gives
 //	wake|STAMP|s|ID              when a schedule is due               (schedule.Due)
 //	wake|STAMP|o|OCCURRENCE      when the clock looks after an occurrence
 //	wake|STAMP|p|ID              when the folders of a schedule are looked at; w: when its window closes; d: it is
-//	                             deleted, and its rows are to be (the value is its name)
+//	                             deleted, and its rows are to be; r: those that wait for their turn are looked after
+//	                             (the value is its name)
+//
+//	wake|STAMP|e|ID              an event that waits to be acted on   (parkedRow)
 //
 // TIME counts down, so that ascending order is newest first.
 
@@ -40,6 +46,7 @@ const (
 	prefixSchedule = "sch|"
 	prefixLog      = "log|"
 	prefixWake     = "wake|"
+	prefixFilling  = "fil|"
 
 	lastSecond = 253402300799 // 9999-12-31T23:59:59Z
 )
@@ -71,10 +78,27 @@ func revisionKey(id string, revision int) string { return fmt.Sprintf("rev|%s|%0
 func occurrencesOf(id string) string             { return "occ|" + id + "|" }
 func underWayOf(id string) string                { return "run|" + id + "|" }
 func bufferedOf(id string) string                { return "buf|" + id + "|" }
+func fillingOf(id string) string                 { return prefixFilling + id + "|" }
 func requestKey(id, request string) string {
 	h := fnv.New128a()
 	h.Write([]byte(request))
 	return fmt.Sprintf("once|%s|%x", id, h.Sum(nil))
+}
+
+// queueOf is where an occurrence waits for its turn.
+func queueOf(o schedule.Occurrence) string {
+	if o.Kind == schedule.Backfilled {
+		return fillingOf(o.ScheduleID())
+	}
+	return bufferedOf(o.ScheduleID())
+}
+
+// queueKey is its row there: occurrences of one schedule sort by their times, those of backfills by their places.
+func queueKey(o schedule.Occurrence) string {
+	if o.Kind == schedule.Backfilled {
+		return queueOf(o) + o.Place + "|" + o.ID
+	}
+	return queueOf(o) + o.ID
 }
 
 func dueWakeKey(d schedule.Due) string {
@@ -94,7 +118,8 @@ func occurrenceKey(id string) (string, error) {
 
 func logKey(o schedule.Occurrence) string { return prefixLog + countdown(o.Recorded) + "|" + o.ID }
 
-func occurrenceOf(logKey string) string { return logKey[strings.LastIndexByte(logKey, '|')+1:] }
+// occurrenceOf is the occurrence that the key of a row ends with.
+func occurrenceOf(key string) string { return key[strings.LastIndexByte(key, '|')+1:] }
 
 func wakeKey(o schedule.Occurrence) string {
 	return prefixWake + schedule.Stamp(o.Wake) + "|o|" + o.ID

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"time"
@@ -16,8 +15,7 @@ const (
 	// keepRevisions is how many replaced definitions a schedule keeps for occurrences that were recorded under them.
 	keepRevisions = 100
 	// editTries is how often a change is tried against others before the caller is told of the conflict.
-	editTries    = 50
-	maxStandBack = 200 * time.Millisecond
+	editTries = 50
 )
 
 // Create adds a schedule. The error wraps ErrExists when there is one of that name.
@@ -30,6 +28,7 @@ func (db *DB) Create(ctx context.Context, s schedule.Schedule) error {
 		{Kind: Create, Sort: scheduleKey(s.Name, "def"), Value: encode(s)},
 		dueOp(due, Create, ""),
 		{Kind: Create, Sort: scheduleKey(s.Name, "state"), Value: encode(schedule.State{})},
+		auditOp(schedule.Audited(nil, &s, s.By, s.Created), s.ID),
 	}
 	if !due.Next.IsZero() {
 		ops = append(ops, Op{Kind: Create, Sort: dueWakeKey(due), Value: encode(due)})
@@ -37,7 +36,7 @@ func (db *DB) Create(ctx context.Context, s schedule.Schedule) error {
 	if s.Trigger.Watch != nil {
 		ops = append(ops, watchOps(Stored[schedule.Poll]{}, s)...)
 	}
-	if _, err := db.watch(ctx, schedule.Schedule{}, s); err != nil {
+	if _, err := db.enter(ctx, schedule.Schedule{}, s); err != nil {
 		return err
 	}
 	err = db.driver.Apply(ctx, partition(shardOf(s.Name)), ops...)
@@ -50,8 +49,8 @@ func (db *DB) Create(ctx context.Context, s schedule.Schedule) error {
 			return readErr
 		}
 		err = fmt.Errorf("schedule %s: %w", s.Name, ErrExists)
-		if left, readErr := db.watch(ctx, s, schedule.Schedule{}); readErr == nil {
-			db.unwatch(ctx, left)
+		if left, readErr := db.enter(ctx, s, schedule.Schedule{}); readErr == nil {
+			db.leave(ctx, left)
 		}
 	}
 	return err
@@ -101,8 +100,8 @@ func (db *DB) Pause(ctx context.Context, o schedule.Occurrence, now time.Time) e
 }
 
 // Delete removes a schedule; check may refuse it. Its occurrences stay as a record, and those that wait are
-// skipped when their turn comes.
-func (db *DB) Delete(ctx context.Context, name string, now time.Time, check func(schedule.Schedule) error) error {
+// skipped when their time comes. by is who deletes it.
+func (db *DB) Delete(ctx context.Context, name, by string, now time.Time, check func(schedule.Schedule) error) error {
 	var id string
 	err := db.alter(ctx, name, now, func(r Record) (unit, schedule.Schedule, error) {
 		id = r.Schedule.Value.ID
@@ -117,6 +116,7 @@ func (db *DB) Delete(ctx context.Context, name string, now time.Time, check func
 		if due := r.Due(); !due.Next.IsZero() {
 			u = append(u, Op{Kind: Delete, Sort: dueWakeKey(due)})
 		}
+		u = append(u, rouseOp(now, id, name), auditOp(schedule.Audited(&r.Schedule.Value, nil, by, now), id))
 		ends, err := db.abandonOps(ctx, r, now)
 		return append(u, ends...), schedule.Schedule{}, err
 	})
@@ -150,7 +150,7 @@ func (db *DB) alter(ctx context.Context, name string, now time.Time, decide func
 	part := partition(shardOf(name))
 	var err error
 	for try := range editTries {
-		if err := standBack(ctx, try); err != nil {
+		if err := StandBack(ctx, try); err != nil {
 			return err
 		}
 		var r Record
@@ -164,32 +164,18 @@ func (db *DB) alter(ctx context.Context, name string, now time.Time, decide func
 		if refused != nil || len(u) == 0 {
 			return refused
 		}
-		left, failed := db.watch(ctx, r.Schedule.Value, next)
+		left, failed := db.enter(ctx, r.Schedule.Value, next)
 		if failed != nil {
 			return failed
 		}
 		switch err = db.driver.Apply(ctx, part, u...); {
 		case err == nil:
-			return db.unwatch(ctx, left)
+			return db.leave(ctx, left)
 		case !errors.Is(err, ErrConflict):
 			return err
 		}
 	}
 	return fmt.Errorf("schedule %s is being changed by many at once: %w", name, err)
-}
-
-// standBack waits before a try that others were faster at: at random, and longer with each, so that none of many is
-// beaten every time.
-func standBack(ctx context.Context, try int) error {
-	if try == 0 {
-		return nil
-	}
-	select {
-	case <-time.After(rand.N(min(time.Millisecond<<min(try, 10), maxStandBack))):
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // settled reads a schedule and records what is due of it by now.
@@ -236,12 +222,16 @@ func (r Record) Due() schedule.Due {
 
 func editUnit(r Record, next schedule.Schedule, now time.Time) (unit, error) {
 	old, oldDue := r.Schedule.Value, r.Due()
-	due, err := oldDue.Revised(next, old.Status == schedule.Active, now)
+	due, err := oldDue.Revised(next, old.Status == schedule.Active && old.Begins.Equal(next.Begins), now)
 	if err != nil {
 		return nil, err
 	}
 	u := append(reviseOps(r, next), dueOp(due, Replace, r.due.version))
-	if old.Status != schedule.Active && next.Status == schedule.Active && r.State.Value.Failures > 0 {
+	if next.Status != schedule.Active || next.Overlap != old.Overlap || !next.Trigger.Equal(old.Trigger) {
+		u = append(u, rouseOp(now, old.ID, old.Name))
+	}
+	enabled, counts := old.Status != schedule.Active && next.Status == schedule.Active, old.PauseAfter == 0 && next.PauseAfter > 0
+	if (enabled || counts) && r.State.Value.Failures > 0 {
 		state := r.State.Value
 		state.Failures = 0
 		u = append(u, Op{Kind: Replace, Sort: scheduleKey(old.Name, "state"), Value: encode(state), Version: r.State.version})
@@ -252,10 +242,11 @@ func editUnit(r Record, next schedule.Schedule, now time.Time) (unit, error) {
 	return append(u, moveWake(oldDue, due)...), nil
 }
 
-// reviseOps replaces a schedule by its next revision and keeps the old one.
+// reviseOps replaces a schedule by its next revision, keeps the old one, and records the change.
 func reviseOps(r Record, next schedule.Schedule) unit {
 	old := r.Schedule.Value
 	u := unit{
+		auditOp(schedule.Audited(&old, &next, next.By, next.Updated), next.ID),
 		{Kind: Replace, Sort: scheduleKey(old.Name, "def"), Value: encode(next), Version: r.Schedule.version},
 		{Kind: Create, Sort: revisionKey(old.ID, old.Revision), Value: encode(old)},
 	}

@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/cloud"
 
@@ -51,6 +52,8 @@ type Workspace struct {
 	compute string // as a job's settings name it, "" for none
 	storage string // the hosts of storage accounts end so; "" when the cloud is not known
 
+	pause time.Duration // before a question is put again
+
 	components *remembered[declaration] // by name:version; a version never changes
 	endpoints  *remembered[door]        // by the pipeline's id
 }
@@ -78,6 +81,7 @@ func Open(c Config) (*Workspace, error) {
 		studio:  place.studio,
 		wsid:    "/subscriptions/" + c.Subscription + "/resourcegroups/" + group + "/workspaces/" + name,
 		storage: place.storage,
+		pause:   time.Second,
 
 		components: &remembered[declaration]{},
 		endpoints:  &remembered[door]{keep: keepDoor},
@@ -92,7 +96,7 @@ func Open(c Config) (*Workspace, error) {
 // Targets returns what runs the pipelines of the workspace, by their kind. Each lists its own kind alone.
 func (w *Workspace) Targets() map[string]pipeline.Target {
 	return map[string]pipeline.Target{
-		Published:        &v1{w: w, kind: Published, submit: "/PipelineRuns/PipelineSubmit/", list: "/Pipelines"},
+		Published:        switched{&v1{w: w, kind: Published, submit: "/PipelineRuns/PipelineSubmit/", list: "/Pipelines"}},
 		PipelineEndpoint: &v1{w: w, kind: PipelineEndpoint, submit: "/PipelineRuns/PipelineEndpointSubmit/Id/", list: "/PipelineEndpoints"},
 		BatchEndpoint:    &batch{v2{w: w, kind: BatchEndpoint}},
 		PipelineJob:      &jobs{v2{w: w, kind: PipelineJob}},

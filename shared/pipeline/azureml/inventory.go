@@ -65,10 +65,12 @@ func (t *batch) List(ctx context.Context, after string, max int) ([]pipeline.Pip
 // list adds an endpoint and its deployments.
 func (t *batch) list(ctx context.Context, e endpointEntity, page *catalog) error {
 	standard := door{endpoint: e}
+	var names []string
 	err := eachListed(ctx, t.w, t.w.resource("/batchEndpoints/"+e.Name+"/deployments"), mostPages, func(d deploymentEntity) bool {
 		if !versionName.MatchString(d.Name) {
 			return true
 		}
+		names = append(names, d.Name)
 		behind := door{endpoint: e, deployment: d}
 		behind.problem = behind.closed()
 		page.add(t.pipeline(e.Name+"/"+d.Name, behind))
@@ -81,7 +83,10 @@ func (t *batch) list(ctx context.Context, e endpointEntity, page *catalog) error
 		return nil
 	}
 	standard.problem = standard.closed()
-	page.add(t.pipeline(e.Name, standard))
+	slices.Sort(names)
+	p := t.pipeline(e.Name, standard)
+	p.Deployments, p.Default = names, standard.deployment.Name
+	page.add(p)
 	return err
 }
 

@@ -70,6 +70,9 @@ func TestListBatchEndpoints(t *testing.T) {
 	if all[3].Description != "the endpoint" || all[7].Description != "the deployment" || all[3].Name != "train" {
 		t.Errorf("%+v, %+v", all[3], all[7])
 	}
+	if p := all[3]; !slices.Equal(p.Deployments, []string{"blue", "green", "red"}) || p.Default != "green" || all[0].Default != "" || all[7].Deployments != nil {
+		t.Errorf("deployments: %+v, %+v, %+v", p, all[0], all[7])
+	}
 	p, err := f.targets[azureml.BatchEndpoint].Get(t.Context(), all[7].Ref)
 	if err != nil || !reflect.DeepEqual(p.Parameters, map[string]string{"who": "world", "data": "", "times": ""}) || p.Required != nil {
 		t.Errorf("%+v, %v", p, err)

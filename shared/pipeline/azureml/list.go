@@ -34,7 +34,7 @@ func (t *v1) pipeline(e entity) pipeline.Pipeline {
 		p.Name = e.ID
 	}
 	if strings.EqualFold(string(e.EntityStatus), string(disabled)) {
-		p.Problem = "it is disabled in the workspace"
+		p.Problem, p.Disabled = "it is disabled in the workspace", true
 	}
 	return p
 }
@@ -114,7 +114,16 @@ var errNotAList = errors.New("it is not a list")
 
 // each shows every pipeline of the kind, those that are not active too.
 func (t *v1) each(ctx context.Context, visit func(entity)) error {
-	return t.w.v1.stream(ctx, http.MethodGet, t.w.pipelines(t.list+"?activeOnly=false"), nil, nil, func(body io.Reader) error {
+	return eachEntity(ctx, t.w, t.list, func(e entity) {
+		if id.MatchString(e.ID) {
+			visit(e)
+		}
+	})
+}
+
+// eachEntity shows all of a list of the v1 service, which knows no pages.
+func eachEntity[E any](ctx context.Context, w *Workspace, list string, visit func(E)) error {
+	return w.v1.stream(ctx, http.MethodGet, w.pipelines(list+"?activeOnly=false"), nil, nil, func(body io.Reader) error {
 		in := json.NewDecoder(io.LimitReader(body, maxListing))
 		if open, err := in.Token(); err != nil {
 			return err
@@ -122,13 +131,11 @@ func (t *v1) each(ctx context.Context, visit func(entity)) error {
 			return errNotAList
 		}
 		for in.More() {
-			var e entity
+			var e E
 			if err := in.Decode(&e); err != nil {
 				return err
 			}
-			if id.MatchString(e.ID) {
-				visit(e)
-			}
+			visit(e)
 		}
 		_, err := in.Token() // the closing bracket: without it the list is not whole
 		return err

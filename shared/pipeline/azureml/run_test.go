@@ -166,7 +166,7 @@ func TestListTellsWhatIsDisabled(t *testing.T) {
 			t.Fatalf("%v, %v", got, err)
 		}
 		old, deprecated := got[1], got[2]
-		if old.Ref.ID != fails || old.Problem == "" || old.Description != "of old" || old.Name != "old" {
+		if old.Ref.ID != fails || old.Problem == "" || !old.Disabled || deprecated.Disabled || old.Description != "of old" || old.Name != "old" {
 			t.Errorf("numbers %t: %+v", numbers, old)
 		}
 		if deprecated.Problem != "" || deprecated.Name != waits || deprecated.Parameters != nil {

@@ -154,6 +154,11 @@ func into(out any) func(io.Reader) error {
 
 // stream is do with headers and a function that reads the answer.
 func (s service) stream(ctx context.Context, method, path string, header http.Header, in any, read func(io.Reader) error) error {
+	return s.exchange(ctx, method, path, header, in, func(resp *http.Response) error { return read(resp.Body) })
+}
+
+// exchange is stream for those who want to see the answer's headers, too.
+func (s service) exchange(ctx context.Context, method, path string, header http.Header, in any, read func(*http.Response) error) error {
 	if err := ctx.Err(); err != nil {
 		return &failure{err: err}
 	}
@@ -181,7 +186,7 @@ func (s service) stream(ctx context.Context, method, path string, header http.He
 	case resp.StatusCode < 200 || resp.StatusCode > 299:
 		return readFailure(resp, time.Now())
 	}
-	if err := read(resp.Body); err != nil {
+	if err := read(resp); err != nil {
 		return &failure{sent: true, err: fmt.Errorf("the answer cannot be read: %w", err)}
 	}
 	return nil

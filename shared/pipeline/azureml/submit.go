@@ -2,9 +2,9 @@ package azureml
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -38,6 +38,8 @@ type request struct {
 	ParameterAssignments     map[string]string
 	DataPathAssignments      map[string]dataPath `json:",omitempty"`
 	ContinueRunOnStepFailure bool
+
+	DataSetDefinitionValueAssignments map[string]json.RawMessage `json:",omitempty"`
 }
 
 // dataPath is a DataPath parameter's value. The path goes from the datastore's root.
@@ -54,8 +56,12 @@ func (t *v1) Submit(ctx context.Context, s pipeline.Submission) (string, error) 
 	if s.Again {
 		return t.find(ctx, s)
 	}
+	body, err := newRequest(s)
+	if err != nil {
+		return "", err
+	}
 	var made struct{ ID string }
-	err := t.w.v1.do(ctx, http.MethodPost, t.w.pipelines(t.submit+url.PathEscape(s.Pipeline.ID)), newRequest(s), &made)
+	err = t.w.v1.do(ctx, http.MethodPost, t.w.pipelines(t.submit+url.PathEscape(s.Pipeline.ID)), body, &made)
 	if err == nil && !id.MatchString(made.ID) {
 		err = &failure{sent: true, err: fmt.Errorf("it was accepted without a usable id, %q", made.ID)}
 	}
@@ -65,22 +71,48 @@ func (t *v1) Submit(ctx context.Context, s pipeline.Submission) (string, error) 
 	return made.ID, nil
 }
 
-func newRequest(s pipeline.Submission) request {
+func newRequest(s pipeline.Submission) (request, error) {
 	r := request{
 		ExperimentName: s.Experiment,
 		Description:    fmt.Sprintf("Started by Carillon for schedule %s", s.Schedule),
 		Tags:           tags(s),
-		RunSource:      "SDK", ParameterAssignments: maps.Clone(s.Parameters),
-		ContinueRunOnStepFailure: s.ContinueOnStepFailure,
+		RunSource:      "SDK", ParameterAssignments: map[string]string{}, DataPathAssignments: map[string]dataPath{},
+		DataSetDefinitionValueAssignments: map[string]json.RawMessage{},
+		ContinueRunOnStepFailure:          s.ContinueOnStepFailure,
 	}
-	if r.ParameterAssignments == nil {
-		r.ParameterAssignments = map[string]string{}
+	for name, text := range s.Parameters {
+		if err := r.assign(name, text); err != nil {
+			return r, pipeline.Refusef("parameter %s of pipeline %s: %w", name, s.Pipeline, err)
+		}
 	}
 	if d := s.DataPath; d != nil {
 		delete(r.ParameterAssignments, d.Parameter)
-		r.DataPathAssignments = map[string]dataPath{d.Parameter: {d.Datastore, d.Path}}
+		r.DataPathAssignments[d.Parameter] = dataPath{d.Datastore, d.Path}
 	}
-	return r
+	return r, nil
+}
+
+// assign gives a parameter its value. One that begins with datapath: is that of a DataPath parameter, and goes on with
+// DATASTORE/PATH; one that begins with dataset: is that of a Dataset parameter, and goes on with the JSON that the
+// service has for it, as shared/migrate keeps it. Others are texts.
+func (r *request) assign(name, text string) error {
+	if at, ok := strings.CutPrefix(text, "datapath:"); ok {
+		datastore, path, _ := strings.Cut(at, "/")
+		if datastore == "" {
+			return errors.New("datapath: has to be followed by DATASTORE/PATH")
+		}
+		r.DataPathAssignments[name] = dataPath{datastore, path}
+		return nil
+	}
+	if value, ok := strings.CutPrefix(text, "dataset:"); ok {
+		if !json.Valid([]byte(value)) {
+			return errors.New("dataset: has to be followed by the JSON that the v1 service has for its value")
+		}
+		r.DataSetDefinitionValueAssignments[name] = json.RawMessage(value)
+		return nil
+	}
+	r.ParameterAssignments[name] = text
+	return nil
 }
 
 // tags are what a run bears: those that were given, and over them the marks. Services refuse empty ones.

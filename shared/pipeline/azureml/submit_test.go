@@ -317,3 +317,25 @@ func BenchmarkSubmit(b *testing.B) {
 		})
 	}
 }
+
+// Values that are no texts, as an imported schedule has them.
+func TestDataPathsAndDatasets(t *testing.T) {
+	f := newFar(t)
+	f.Put(azuremltest.Pipeline{ID: succeeds, Parameters: map[string]string{"who": "", "path": "", "root": "", "set": ""}})
+	s := submission("a")
+	s.Parameters = map[string]string{"who": "me", "path": "datapath:inbox/a b/c", "root": "datapath:inbox", "set": `dataset:{"SavedDataSetReference":{"Id":"5c"}}`}
+	_, r := f.submit(t, s)
+	if len(r.Parameters) != 1 || r.DataPaths["path"] != (azuremltest.DataPath{DataStoreName: "inbox", RelativePath: "a b/c"}) || r.DataPaths["root"].DataStoreName != "inbox" {
+		t.Errorf("parameters %v, paths %v", r.Parameters, r.DataPaths)
+	}
+	if fmt.Sprint(r.DataSets) != "map[set:map[SavedDataSetReference:map[Id:5c]]]" {
+		t.Errorf("datasets %v", r.DataSets)
+	}
+	for _, wrong := range []string{"datapath:/a", "datapath:", "dataset:x", "dataset:"} {
+		s := submission("b")
+		s.Parameters = map[string]string{"path": wrong}
+		if _, err := f.targets[azureml.Published].Submit(t.Context(), s); pipeline.OutcomeOf(err) != pipeline.Refused {
+			t.Errorf("%s: %v", wrong, err)
+		}
+	}
+}

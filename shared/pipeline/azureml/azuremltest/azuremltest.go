@@ -50,8 +50,11 @@ type Service struct {
 	components map[string]Component // by name:version
 	doors      map[string]BatchEndpoint
 	stores     map[string]Datastore
-	data       []DataAsset // in the order in which they were put
-	runs       []*Run      // in the order in which they were made
+	data       []DataAsset               // in the order in which they were put
+	schedules  map[string]map[string]any // of v1, by id
+	triggers   map[string]*trigger       // of v2, by name
+	operations map[string]*trigger
+	runs       []*Run // in the order in which they were made
 	faults     map[Op][]Fault
 	asked      map[Op]int
 }
@@ -63,6 +66,9 @@ type Manners struct {
 	HistoryLags      bool // the run history knows no run yet
 	ListsLag         bool // the resource manager's list of jobs knows none yet
 	ListsAllJobs     bool // that list does not heed which property is asked for
+	SchedulesLag     int  // so many questions after a v2 schedule's change it is still under way
+	NoOperations     bool // such a change names no operation to ask for
+	StatusIgnored    bool // the switch of a published pipeline does nothing
 	TagsLost         bool // jobs of batch endpoints keep neither tags nor properties of the caller's
 }
 
@@ -90,6 +96,7 @@ type Run struct {
 	Tags                  map[string]string
 	Parameters            map[string]string
 	DataPaths             map[string]DataPath
+	DataSets              map[string]any
 	ContinueOnStepFailure bool
 
 	Job Job // of v2
@@ -120,6 +127,7 @@ func New() *Service {
 		Region: "westeurope", Audience: "https://management.azure.com", InferenceAudience: "https://ml.azure.com", PageSize: 2,
 		Now: time.Now, Complain: func(string) {},
 		pipelines: map[string]Pipeline{}, endpoints: map[string]Endpoint{}, components: map[string]Component{},
+		schedules: map[string]map[string]any{}, triggers: map[string]*trigger{}, operations: map[string]*trigger{},
 		doors: map[string]BatchEndpoint{}, stores: map[string]Datastore{}, faults: map[Op][]Fault{}, asked: map[Op]int{},
 	}
 }

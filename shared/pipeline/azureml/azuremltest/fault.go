@@ -18,6 +18,7 @@ const (
 	Cancel        Op = "cancel a run"
 	ListPipelines Op = "list published pipelines"
 	GetPipeline   Op = "get a published pipeline"
+	SetStatus     Op = "set a published pipeline's status"
 	ListEndpoints Op = "list pipeline endpoints"
 	ListSteps     Op = "list the steps of a run"
 
@@ -34,8 +35,16 @@ const (
 	ListVersions       Op = "list a component's versions"
 	GetVersion         Op = "get a component's version"
 	ListDatastores     Op = "list datastores"
-	GetData            Op = "get a data asset"
-	GetDataVersion     Op = "get a data asset's version"
+
+	ListSchedules   Op = "list v1 schedules"
+	GetSchedule     Op = "get a v1 schedule"
+	PutSchedule     Op = "change a v1 schedule"
+	ListV2Schedules Op = "list v2 schedules"
+	GetV2Schedule   Op = "get a v2 schedule"
+	PutV2Schedule   Op = "change a v2 schedule"
+	GetOperation    Op = "get an operation's status"
+	GetData         Op = "get a data asset"
+	GetDataVersion  Op = "get a data asset's version"
 )
 
 // Fault is what happens to one request that is in order. The work is done first if AfterWork says so; then Hold, if
@@ -80,8 +89,20 @@ func refuse(status int, code, message string) reply {
 	return reply{status, map[string]any{"error": map[string]any{"code": code, "message": message, "details": []any{}}}}
 }
 
+// headed is an answer's body with headers.
+type headed struct {
+	header map[string]string
+	body   any
+}
+
 func (a reply) write(w http.ResponseWriter) {
 	w.Header().Set("x-ms-request-id", "double")
+	if h, ok := a.body.(headed); ok {
+		for name, value := range h.header {
+			w.Header().Set(name, value)
+		}
+		a.body = h.body
+	}
 	if a.body == nil {
 		w.WriteHeader(a.status)
 		return

@@ -21,7 +21,7 @@ type route struct {
 	method string
 	path   *regexp.Regexp
 	query  []string // all of them have to be there, and no others but those that begin with "?", which may
-	fields []string // that the body may have; none for no body
+	fields []string // that the body may have; none for no body; aText for a body that is a JSON text
 	work   func(s *Service, r call) reply
 }
 
@@ -50,8 +50,12 @@ var routes = []route{
 	{Cancel, "DELETE", path("/pipelines/v1.0{}/PipelineRuns/([^/]+)/Execution"), nil, nil, (*Service).cancel},
 	{ListPipelines, "GET", path("/pipelines/v1.0{}/Pipelines()"), []string{"activeOnly"}, nil, (*Service).listPipelines},
 	{GetPipeline, "GET", path("/pipelines/v1.0{}/Pipelines/([^/]+)"), nil, nil, (*Service).getPipeline},
+	{SetStatus, "PUT", path("/pipelines/v1.0{}/Pipelines/([^/]+)/Status"), nil, aText, (*Service).setStatus},
 	{ListEndpoints, "GET", path("/pipelines/v1.0{}/PipelineEndpoints()"), []string{"activeOnly"}, nil, (*Service).listEndpoints},
 	{GetDetails, "GET", path("/history/v1.0{}/runs/([^/]+)/details"), nil, nil, (*Service).details},
+	{ListSchedules, "GET", path("/pipelines/v1.0{}/Schedules()"), []string{"activeOnly"}, nil, (*Service).listSchedules},
+	{GetSchedule, "GET", path("/pipelines/v1.0{}/Schedules/([^/]+)"), nil, nil, (*Service).getSchedule},
+	{PutSchedule, "PUT", path("/pipelines/v1.0{}/Schedules/([^/]+)"), nil, scheduleFields, (*Service).putSchedule},
 	{ListSteps, "GET", path("/history/v1.0{}/runs/([^/]+)/children"), nil, nil, (*Service).children},
 	{FindRuns, "POST", path("/history/v1.0{}/experiments/([^/]+)/runs:query"), nil, []string{"filter", "orderBy", "top", "continuationToken"}, (*Service).findRuns},
 
@@ -68,9 +72,16 @@ var routes = []route{
 	{ListVersions, "GET", path("{}/components/([^/]+)/versions"), []string{"$orderBy", "?$skip", "$top", "api-version"}, nil, (*Service).listVersions},
 	{GetVersion, "GET", path("{}/components/([^/]+)/versions/([^/]+)"), versioned, nil, (*Service).getVersion},
 	{ListDatastores, "GET", path("{}/datastores()"), listed, nil, (*Service).listStores},
+	{ListV2Schedules, "GET", path("{}/schedules()"), []string{"?$skip", "api-version", "?listViewType"}, nil, (*Service).listV2Schedules},
+	{GetV2Schedule, "GET", path("{}/schedules/([^/]+)"), versioned, nil, (*Service).getV2Schedule},
+	{PutV2Schedule, "PUT", path("{}/schedules/([^/]+)"), versioned, []string{"properties"}, (*Service).putV2Schedule},
+	{GetOperation, "GET", path("/subscriptions/[^/]+/providers/Microsoft.MachineLearningServices/locations/[^/]+/mfeOperationsStatus/([^/]+)"), versioned, nil, (*Service).getOperation},
 	{GetData, "GET", path("{}/data/([^/]+)"), versioned, nil, (*Service).getData},
 	{GetDataVersion, "GET", path("{}/data/([^/]+)/versions/([^/]+)"), versioned, nil, (*Service).getDataVersion},
 }
+
+// aText stands for the fields of a body that is no object.
+var aText = []string{}
 
 // What the resource manager's routes are asked with.
 var (
@@ -201,6 +212,12 @@ func checkBody(fields []string, data []byte, contentType string) string {
 	}
 	if media, _, _ := mime.ParseMediaType(contentType); media != "application/json" {
 		return fmt.Sprintf("its body is %q", contentType)
+	}
+	if len(fields) == 0 {
+		if json.Unmarshal(data, new(string)) != nil {
+			return "its body is no JSON text"
+		}
+		return ""
 	}
 	var members map[string]json.RawMessage
 	if json.Unmarshal(data, &members) != nil {

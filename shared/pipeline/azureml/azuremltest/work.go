@@ -52,6 +52,7 @@ func (s *Service) admit(c call, pipelineID, endpointID string) reply {
 		return refuse(http.StatusBadRequest, "UserError", "the pipeline is disabled")
 	}
 	given := slices.AppendSeq(slices.Sorted(maps.Keys(b.ParameterAssignments)), maps.Keys(b.DataPathAssignments))
+	given = slices.AppendSeq(given, maps.Keys(b.DataSetDefinitionValueAssignments))
 	for _, name := range given {
 		if _, known := p.Parameters[name]; !known && p.Parameters != nil {
 			return refuse(http.StatusBadRequest, "UserError", "the pipeline has no parameter "+name)
@@ -60,7 +61,7 @@ func (s *Service) admit(c call, pipelineID, endpointID string) reply {
 	r := &Run{
 		ID: fmt.Sprintf("00000000-0000-4000-8000-%012d", len(s.runs)+1), Pipeline: pipelineID, Endpoint: endpointID,
 		Experiment: b.ExperimentName, Description: b.Description, Tags: b.Tags, Parameters: b.ParameterAssignments,
-		DataPaths: b.DataPathAssignments, ContinueOnStepFailure: b.ContinueRunOnStepFailure,
+		DataPaths: b.DataPathAssignments, DataSets: b.DataSetDefinitionValueAssignments, ContinueOnStepFailure: b.ContinueRunOnStepFailure,
 		Status: "NotStarted", Created: s.Now().UTC(), occurrence: b.Tags[OccurrenceTag],
 	}
 	s.runs = append(s.runs, r)

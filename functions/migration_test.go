@@ -1,0 +1,278 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"carillon/functions/api"
+	"carillon/functions/datastore"
+	"carillon/functions/follow"
+	"carillon/functions/recurrence"
+	"carillon/functions/submit"
+	"carillon/shared/pipeline/azureml"
+	"carillon/shared/pipeline/azureml/azuremltest"
+	"carillon/shared/queue"
+	"carillon/shared/schedule"
+	"carillon/shared/source"
+	"carillon/shared/store"
+)
+
+// moved is Carillon over memory beside a workspace with old schedules, and a clock that is moved by hand.
+type moved struct {
+	t         *testing.T
+	now       time.Time
+	workspace *azuremltest.Server
+	inbox     *source.Mem
+	db        *store.DB
+	web       *api.Function
+	clock     *recurrence.Function
+	submit    *submit.Function
+	follow    *follow.Function
+	changes   *datastore.Function
+	submits   *queue.Mem
+	follows   *queue.Mem
+	marks     *queue.Mem
+	minutes   int
+}
+
+const trainID = "aaaaaaaa-0000-4000-8000-000000000001"
+
+func newMoved(t *testing.T) *moved {
+	m := &moved{t: t, now: time.Date(2026, 10, 15, 8, 0, 20, 0, time.UTC), workspace: azuremltest.Start(t), inbox: &source.Mem{}}
+	now, log := func() time.Time { return m.now }, slog.New(slog.NewTextHandler(io.Discard, nil))
+	m.workspace.Now = now
+	m.putOld()
+	w, err := azureml.Open(azureml.Config{
+		Subscription: m.workspace.Subscription, ResourceGroup: m.workspace.ResourceGroup, Workspace: m.workspace.Workspace,
+		BaseURL: m.workspace.URL, Credential: &azuremltest.Credential{}, Transport: m.workspace.Transport,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m.db, err = store.Open(t.Context(), store.NewMem()); err != nil {
+		t.Fatal(err)
+	}
+	m.submits, m.follows, m.marks = queue.NewMem(), queue.NewMem(), queue.NewMem()
+	m.submits.Now, m.follows.Now, m.marks.Now = now, now, now
+	stores := source.NewDatastores(func() ([]source.Datastore, error) {
+		return []source.Datastore{{Name: "inbox", Account: "acme", Container: "inbox", Source: m.inbox}}, nil
+	}, nil)
+	targets := w.Targets()
+	m.web = &api.Function{DB: m.db, Targets: targets, Datastores: stores, Old: w, Submit: m.submits, Now: now, Log: log}
+	m.clock = &recurrence.Function{DB: m.db, Submit: m.submits, Follow: m.follows, Marks: m.marks, Retention: 90 * 24 * time.Hour, Now: now, Log: log}
+	m.submit = &submit.Function{
+		DB: m.db, Targets: targets, Submit: m.submits, Follow: m.follows, Owner: "me", Void: func(string) bool { return false }, Now: now, Log: log,
+	}
+	m.follow = &follow.Function{DB: m.db, Targets: targets, Follow: m.follows, Submit: m.submits, Now: now, Log: log}
+	m.changes = &datastore.Function{DB: m.db, Datastores: stores, Submit: m.submits, Marks: m.marks, Now: now, Log: log}
+	return m
+}
+
+// putOld puts up the old schedules: of v1 by time, by data and disabled, of v2 by recurrence and cron.
+func (m *moved) putOld() {
+	s := m.workspace
+	s.Put(azuremltest.Pipeline{ID: trainID, Name: "train", Parameters: map[string]string{"who": "world", "input": ""}})
+	s.PutComponent(azuremltest.Component{Name: "score", Version: "3", Inputs: map[string]azuremltest.ComponentInput{
+		"at": {Type: "string"}, "n": {Type: "integer", Default: "1"},
+	}})
+	daily := map[string]any{"Frequency": "Day", "Interval": 1, "StartTime": "2020-01-01T00:00:00", "TimeZone": nil, "Schedule": map[string]any{"Hours": []int{9}, "Minutes": []int{30}}}
+	s.PutV1Schedule(
+		azuremltest.V1Entity("v1-time", "by time", trainID, "night", map[string]any{
+			"Recurrence": daily,
+			"PipelineSubmissionInfo": map[string]any{
+				"ExperimentName": "night", "ParameterAssignments": map[string]any{"who": "{{x}}"},
+				"DataPathAssignments": map[string]any{"input": map[string]any{"DataStoreName": "inbox", "RelativePath": "fixed/place"}},
+			},
+		}),
+		azuremltest.V1Entity("v1-data", "by-data", trainID, "change", map[string]any{
+			"ScheduleType": "DataStore",
+			"DataStoreTriggerInfo": map[string]any{
+				"DataStoreName": "inbox", "PollingInterval": 5, "PathOnDataStore": "in", "DataPathParameterName": "input",
+			},
+		}),
+		azuremltest.V1Entity("v1-off", "off", trainID, "night", map[string]any{"Recurrence": daily, "EntityStatus": "Disabled"}),
+	)
+	job := map[string]any{
+		"jobType": "Pipeline", "experimentName": "scores", "settings": map[string]any{"continue_on_step_failure": false},
+		"componentId": "/subscriptions/" + s.Subscription + "/resourceGroups/bells/providers/Microsoft.MachineLearningServices/workspaces/tower/components/score/versions/3",
+		"inputs":      map[string]any{"at": map[string]any{"jobInputType": "literal", "value": "${{creation_context.trigger_time}}"}},
+	}
+	for name, trigger := range map[string]map[string]any{
+		"v2-hours": {"triggerType": "Recurrence", "frequency": "Hour", "interval": 6, "startTime": "2026-01-01 00:20:00", "timeZone": "W. Europe Standard Time"},
+		"v2-cron":  {"triggerType": "Cron", "expression": "15 6 13 * MON-FRI", "timeZone": "W. Europe Standard Time"},
+	} {
+		s.PutV2ScheduleOf(name, "2026-01-01T00:00:00Z", map[string]any{
+			"isEnabled": true, "trigger": trigger, "action": map[string]any{"actionType": "CreateJob", "jobDefinition": job},
+		})
+	}
+}
+
+// until lets time go by, minute after minute, with faults now and then that leave no doubt or one that can be cleared up.
+func (m *moved) until(end time.Time) {
+	faults := []azuremltest.Fault{{Status: 429, RetryAfter: "30"}, {Status: 500, AfterWork: true}, {Drop: true, AfterWork: true}, {Status: 503, RetryAfter: "60"}}
+	for ; m.now.Before(end); m.now = m.now.Add(time.Minute) {
+		if m.minutes++; m.minutes%500 == 0 {
+			fault := faults[m.minutes/500%len(faults)]
+			m.workspace.Fail(azuremltest.Submit, fault)
+			m.workspace.Fail(azuremltest.PutJob, fault)
+			m.workspace.Fail(azuremltest.GetDetails, azuremltest.Fault{Status: 500})
+		}
+		if err := m.clock.Tick(m.t.Context(), m.now, m.now.Add(time.Minute)); err != nil {
+			m.t.Fatal(err)
+		}
+		m.deliver()
+		for _, run := range m.workspace.Runs() {
+			if !azuremltest.Ended(run.Status) {
+				m.workspace.Move(run.ID, "Completed", "")
+			}
+		}
+	}
+}
+
+// deliver hands out what is on its way. What fails is brought again by the clock.
+func (m *moved) deliver() {
+	ctx := m.t.Context()
+	for range 3 {
+		for _, body := range m.marks.Take(m.now) {
+			m.changes.Handle(ctx, body)
+		}
+		for _, body := range m.submits.Take(m.now) {
+			m.submit.Handle(ctx, body)
+		}
+		for _, body := range m.follows.Take(m.now) {
+			m.follow.Handle(ctx, body)
+		}
+	}
+}
+
+// importAll asks as the command line does, until all is done.
+func (m *moved) importAll(body string) (text string) {
+	for range 10 {
+		r := httptest.NewRequest("POST", "/api/import", strings.NewReader(body))
+		r.Header.Set("Content-Type", "application/json")
+		w := httptest.NewRecorder()
+		m.web.Handler().ServeHTTP(w, r)
+		var answer struct {
+			AgainAt time.Time `json:"again_at"`
+			Items   []struct{ Problems []string }
+		}
+		if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil || w.Code != 200 {
+			m.t.Fatal(w.Code, w.Body)
+		}
+		for _, item := range answer.Items {
+			if len(item.Problems) > 0 {
+				m.t.Fatal(item.Problems)
+			}
+		}
+		if answer.AgainAt.IsZero() {
+			return w.Body.String()
+		}
+		m.until(answer.AgainAt)
+	}
+	m.t.Fatal("the import does not come to an end")
+	return ""
+}
+
+// The schedules of a workspace are moved and run for weeks, over the end of summer time and with faults: each run is
+// submitted once.
+func TestMovedSchedulesRun(t *testing.T) {
+	m := newMoved(t)
+	m.inbox.Put("in/old.csv", m.now.Add(-time.Hour))
+	if plan := m.importAll(`{"from":"v1"}`); !strings.Contains(plan, "London") {
+		t.Errorf("the plan: %s", plan)
+	}
+	m.workspace.Behave(azuremltest.Manners{SchedulesLag: 2})
+	m.workspace.Fail(azuremltest.PutSchedule, azuremltest.Fault{Drop: true, AfterWork: true}, azuremltest.Fault{Status: 429, RetryAfter: "0"})
+	m.workspace.Fail(azuremltest.PutV2Schedule, azuremltest.Fault{Status: 500, AfterWork: true})
+	asked := m.now
+	m.importAll(`{"from":"v1","create":true,"disable_source":true}`)
+	m.importAll(`{"from":"v2","create":true,"disable_source":true}`)
+	for _, id := range []string{"v1-time", "v1-data", "v1-off", "v2-hours", "v2-cron"} {
+		if m.workspace.Fires(id) {
+			t.Errorf("%s still fires", id)
+		}
+	}
+	end := m.now.Add(3 * 7 * 24 * time.Hour)
+	files := 0
+	for at := m.now.Add(time.Hour); at.Before(end.Add(-time.Hour)); at = at.Add(9 * time.Hour) {
+		m.until(at)
+		m.inbox.Put(fmt.Sprintf("in/f%d.csv", files%10), m.now) // added, and edited later
+		files++
+	}
+	m.until(end)
+	m.check("by-time", asked, "Europe/London", func(at time.Time) bool { return at.Format("15:04") == "09:30" })
+	m.check("v2-hours", asked, "UTC", func(at time.Time) bool { return at.Minute() == 20 && at.Hour()%6 == 5 })
+	m.check("v2-cron", asked, "Europe/Vienna", func(at time.Time) bool {
+		return at.Format("15:04") == "06:15" && at.Weekday() != time.Saturday && at.Weekday() != time.Sunday
+	})
+	m.check("off", asked, "UTC", func(time.Time) bool { return false })
+	m.checkChanges(files)
+}
+
+// occurrences are those of a schedule that were not skipped.
+func (m *moved) occurrences(name string) []schedule.Occurrence {
+	all, _, err := m.db.Occurrences(m.t.Context(), "", 100_000, func(o schedule.Occurrence) bool { return o.Schedule == name })
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return all
+}
+
+// check holds a schedule's runs against the minutes at which one is due, in a zone.
+func (m *moved) check(name string, from time.Time, zone string, due func(time.Time) bool) {
+	in, err := time.LoadLocation(zone)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	want := map[time.Time]bool{}
+	for at := from.Truncate(time.Minute).Add(time.Minute); at.Before(m.now); at = at.Add(time.Minute) {
+		if due(at.In(in)) {
+			want[at] = true
+		}
+	}
+	for _, o := range m.occurrences(name) {
+		if n := m.workspace.Submissions(o.ID); !want[o.Nominal.UTC()] || n != 1 || o.Status != schedule.Completed {
+			m.t.Errorf("%s of %v: %d runs, %s %s", name, o.Nominal, n, o.Status, o.Error)
+		}
+		delete(want, o.Nominal.UTC())
+	}
+	if len(want) > 0 {
+		m.t.Errorf("%s: %d were not run: %v", name, len(want), want)
+	}
+}
+
+// checkChanges wants a run for each change, with the file's path, and the parameters of the other schedules as they were.
+func (m *moved) checkChanges(files int) {
+	changed := m.occurrences("by-data")
+	for _, o := range changed {
+		if n := m.workspace.Submissions(o.ID); n != 1 || o.Status != schedule.Completed {
+			m.t.Errorf("%v: %d runs, %s %s", o.Change, n, o.Status, o.Error)
+		}
+	}
+	if len(changed) != files {
+		m.t.Errorf("%d runs for %d changes", len(changed), files)
+	}
+	for _, run := range m.workspace.Runs() {
+		path := run.DataPaths["input"]
+		switch run.Tags["carillon_schedule"] {
+		case "by-data":
+			if path.DataStoreName != "inbox" || !strings.HasPrefix(path.RelativePath, "in/f") {
+				m.t.Errorf("a run for %v", path)
+			}
+		case "by-time":
+			if path.RelativePath != "fixed/place" || run.Parameters["who"] != "{{x}}" {
+				m.t.Errorf("a run with %v, %v", path, run.Parameters)
+			}
+		default:
+			if at := run.Job.Inputs["at"].Value; !strings.HasPrefix(at, "2026-1") {
+				m.t.Errorf("a run at %q", at)
+			}
+		}
+	}
+}

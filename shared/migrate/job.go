@@ -1,0 +1,241 @@
+package migrate
+
+import (
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"carillon/shared/schedule"
+)
+
+// defaultExperiment is where the resource manager puts jobs that name none.
+const defaultExperiment = "Default"
+
+const (
+	needsPipeline = "Carillon starts what the workspace has: register it as a pipeline component, or name a job that the schedule has made, " +
+		"and give the pipeline, pipeline_job:component:NAME:VERSION or pipeline_job:job:NAME"
+)
+
+// jobFile reads create_job: the name of a job, the path of a file, or a job with its parts.
+func (o *old) jobFile(v any, own Own) {
+	whole, isText := v.(string)
+	if isText {
+		o.pipeline = o.template(whole, own)
+		o.runs(objectOf(nil), own)
+		return
+	}
+	job := objectOf(v)
+	switch component, template := job.text("component"), job.text("job"); {
+	case !o.isPipeline(job.text("type")):
+	case template != "":
+		o.pipeline = o.template(template, own)
+	case component != "":
+		o.pipeline = o.component(component, own)
+	case own.Pipeline == (schedule.PipelineRef{}):
+		o.refuse("it holds the job itself. %s", needsPipeline)
+	}
+	o.inputs(job.get("inputs"), true)
+	o.runs(job, own)
+	for _, of := range []string{"$schema", "jobs", "job", "component"} {
+		job.get(of)
+	}
+	o.stray("create_job.", job)
+}
+
+// jobResource reads the job that the resource manager's schedule makes.
+func (o *old) jobResource(job object, own Own) {
+	component, template := job.text("component_id"), job.text("source_job_id")
+	switch {
+	case !o.isPipeline(job.text("job_type")):
+	case template != "":
+		o.pipeline = o.template("azureml:"+template, own)
+	case component != "":
+		o.pipeline = o.component("azureml:"+component, own)
+	case own.Pipeline == (schedule.PipelineRef{}):
+		o.refuse("it holds the job itself. %s", needsPipeline)
+	}
+	o.inputs(job.get("inputs"), false)
+	o.runs(job, own)
+}
+
+func (o *old) isPipeline(kind string) bool {
+	if kind != "" && !strings.EqualFold(kind, "pipeline") {
+		o.refuse("it makes a %s job: Carillon starts pipelines. Put it into a pipeline component, or call a batch endpoint", kind)
+		return false
+	}
+	return true
+}
+
+var (
+	assetName  = `[A-Za-z0-9][A-Za-z0-9_.-]*`
+	jobRef     = regexp.MustCompile(`^azureml:(?:(?i:/subscriptions/.*/jobs/))?(` + assetName + `)$`)
+	jobVersion = regexp.MustCompile(`^azureml:(` + assetName + `):` + assetName + `$`)
+	partRef    = regexp.MustCompile(`^azureml:(` + assetName + `)(?::(` + assetName + `)|@latest)$`)
+	partID     = regexp.MustCompile(`(?i)^azureml:/subscriptions/.*/components/(` + assetName + `)/versions/(` + assetName + `)$`)
+	registry   = regexp.MustCompile(`(?i)registries/`)
+)
+
+// template is the pipeline that runs as an earlier job did.
+func (o *old) template(ref string, own Own) schedule.PipelineRef {
+	if own.Pipeline != (schedule.PipelineRef{}) {
+		return own.Pipeline
+	}
+	if parts := jobRef.FindStringSubmatch(ref); parts != nil {
+		return schedule.PipelineRef{Kind: "pipeline_job", ID: "job:" + parts[1]}
+	}
+	if parts := jobVersion.FindStringSubmatch(ref); parts != nil { // a job has no version
+		return schedule.PipelineRef{Kind: "pipeline_job", ID: "job:" + parts[1]}
+	}
+	o.refuse("its job is the file %s, which is not here. %s", ref, needsPipeline)
+	return schedule.PipelineRef{}
+}
+
+// component is the pipeline that a registered component is.
+func (o *old) component(ref string, own Own) schedule.PipelineRef {
+	if own.Pipeline != (schedule.PipelineRef{}) {
+		return own.Pipeline
+	}
+	parts := partRef.FindStringSubmatch(ref)
+	if parts == nil {
+		parts = partID.FindStringSubmatch(ref)
+	}
+	switch {
+	case parts == nil && registry.MatchString(ref):
+		o.refuse("its component %s is in a registry: register it in the workspace and give the pipeline, pipeline_job:component:NAME:VERSION", ref)
+	case parts == nil:
+		o.refuse("its component %s is not registered. %s", ref, needsPipeline)
+	case parts[2] == "":
+		return schedule.PipelineRef{Kind: "pipeline_job", ID: "component:" + parts[1] + "@latest"}
+	default:
+		return schedule.PipelineRef{Kind: "pipeline_job", ID: "component:" + parts[1] + ":" + parts[2]}
+	}
+	return schedule.PipelineRef{}
+}
+
+// runs reads what else a job says of its runs.
+func (o *old) runs(job object, own Own) {
+	if o.experiment = job.text("experiment_name"); o.experiment == "" && own.Experiment == "" {
+		o.experiment = defaultExperiment
+		o.differ("it names no experiment: its runs are grouped under %s here", defaultExperiment)
+	}
+	o.settings(job.object("settings"))
+	if outputs := sorted(job.get("outputs")); len(outputs) > 0 {
+		o.differ("what it says of outputs (%s) is not kept: %s", strings.Join(outputs, ", "), o.instead("outputs"))
+	}
+	o.dropped("job's tags", job.get("tags"))
+	job.get("properties")
+	if job.get("identity") != nil {
+		o.differ("the job's identity is not kept: %s", o.instead("identity"))
+	}
+	if job.get("compute_id", "compute") != nil {
+		o.differ("the job's compute is not kept: %s", o.instead("compute"))
+	}
+	for _, of := range []string{"type", "job_type", "name", "display_name", "description", "services", "jobs", "is_archived", "status"} {
+		job.get(of)
+	}
+}
+
+// instead is what applies where a schedule's own word is not kept.
+func (o *old) instead(field string) string {
+	if name, ok := strings.CutPrefix(o.pipeline.ID, "job:"); ok {
+		return "that of job " + name + " applies"
+	}
+	if strings.HasSuffix(field, "compute") {
+		return "the setting CARILLON_AZUREML_COMPUTE applies"
+	}
+	return "that of the pipeline applies"
+}
+
+// settings reads a pipeline's settings, of which a definition holds one.
+func (o *old) settings(s object) {
+	const goOn = "continue_on_step_failure"
+	o.goOn = s.flag(true, goOn)
+	if s.get(goOn) == nil {
+		o.differ("it does not say whether other steps go on after one has failed: v2 lets them, as the newer documentation has it, and so does the import (continue_on_step_failure)")
+	}
+	for _, name := range s.left() {
+		if strings.HasPrefix(name, "_") || folded(name) == folded(goOn) {
+			continue
+		}
+		text, _ := textOf(s.fields[name])
+		o.differ("settings.%s (%s) is not kept: %s", name, first(text, "..."), o.instead(name))
+	}
+}
+
+// dataKinds are the types of inputs, as they are written without underscores and letter case.
+var dataKinds = map[string]string{
+	"urifile": "uri_file", "urifolder": "uri_folder", "mltable": "mltable",
+	"custommodel": "custom_model", "mlflowmodel": "mlflow_model", "tritonmodel": "triton_model",
+}
+
+// marked are the types that a parameter's text can name itself.
+var marked = []string{"uri_file", "uri_folder", "mltable"}
+
+// inputs reads a job's inputs.
+func (o *old) inputs(v any, file bool) {
+	values, _ := v.(map[string]any)
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		text, kind := "", ""
+		if fields, isObject := values[name].(map[string]any); isObject {
+			text, kind = o.input(name, objectOf(fields), file)
+		} else if plain, ok := textOf(values[name]); ok {
+			text = plain
+		} else {
+			o.refuse("input %s is a list, which no input is", name)
+		}
+		if values[name] != nil {
+			o.fill(name, text, kind)
+		}
+	}
+}
+
+// input is a value of an input and its type, "" for a literal.
+func (o *old) input(name string, in object, file bool) (text, kind string) {
+	kind = dataKinds[folded(in.text("type", "job_input_type"))]
+	if v := in.get("value"); v != nil {
+		text, _ = textOf(v)
+		return text, ""
+	}
+	text = in.text("path", "uri")
+	if kind == "" && strings.Contains(text, "${{") {
+		return text, ""
+	}
+	if kind == "" {
+		kind = "uri_folder"
+	}
+	if rest, ok := strings.CutPrefix(text, "azureml:"); ok && strings.Contains(rest, "://") {
+		text = rest
+	}
+	if file && !strings.HasPrefix(text, "azureml:") && !strings.Contains(text, "://") {
+		o.refuse("input %s is the file or folder %s of somebody's machine, which the old client uploaded: give it an address in a datastore, azureml://datastores/NAME/paths/PATH", name, text)
+	}
+	if mode := in.text("mode"); mode != "" {
+		o.differ("the mode %s of input %s is not kept: %s", mode, name, o.instead("mode"))
+	}
+	return text, kind
+}
+
+// fill sets a parameter to a text of v2.
+func (o *old) fill(name, text, kind string) {
+	value, replaced, unknown := template(text)
+	for _, m := range replaced {
+		switch m {
+		case "name":
+			o.differ("input %s has ${{name}}, the name of the job: it becomes the schedule's name and the scheduled time, which is not the name of the job here", name)
+		default:
+			o.differ("input %s has ${{%s}}: it becomes {{ .Nominal }}, the scheduled time as RFC 3339 in the schedule's zone. How v2 writes it is not documented: {{ format \"2006-01-02\" (utc .Nominal) }} writes others", name, m)
+		}
+	}
+	for _, m := range unknown {
+		o.differ("input %s has ${{%s}}, which Carillon does not fill in: it is sent as it stands", name, m)
+	}
+	switch {
+	case kind == "":
+	case slices.Contains(marked, kind):
+		value = kind + ":" + value
+	default:
+		o.differ("input %s is a %s: its address is kept, its type is that which the pipeline declares", name, kind)
+	}
+	o.set(name, value)
+}

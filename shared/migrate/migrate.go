@@ -1,0 +1,220 @@
+// Package migrate says what the schedules of Azure Machine Learning become here, and names every difference in
+// behaviour. It reads four forms: the YAML file of SDK v1 (load_yaml), the v1 service's entity, the YAML file of the v2
+// command line (az ml schedule create -f), and the v2 resource. It is pure: now is an argument, and nothing is created.
+//
+// A new schedule runs when the old one ran, as far as Carillon can: where the old service did something else than what
+// its definition says (v1's London default, v2's cron that ignores day and month), the import writes down what it did,
+// and says so. What cannot be kept is said, too.
+//
+// The names inside the entities of v1 come from public clients, not from a specification: they are read in any letter
+// case, with or without underscores, and numbers stand for enumerations as older services send them.
+package migrate
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"carillon/shared/schedule"
+)
+
+// The forms in which old schedules come.
+const (
+	FileV1 = "v1-yaml"
+	FileV2 = "v2-yaml"
+	LiveV1 = "v1" // entities of the v1 service
+	LiveV2 = "v2" // resources of the resource manager
+)
+
+// Plan is what becomes of one old schedule.
+type Plan struct {
+	Source      Source          `json:"source"`
+	Definition  json.RawMessage `json:"definition"`  // as schedule.Decode reads it: in its canonical form, unless there are problems
+	Differences []string        `json:"differences"` // what behaves otherwise, or is not kept
+	Problems    []string        `json:"problems"`    // why it cannot be imported as it stands; empty when it can
+}
+
+// Source is an old schedule.
+type Source struct {
+	Kind    string `json:"kind"`         // one of the forms
+	ID      string `json:"id,omitempty"` // by which its service knows it; "" for a file
+	Name    string `json:"name"`
+	Enabled bool   `json:"enabled"` // it fires; of a file: unless somebody has disabled it
+}
+
+// Live reports whether the source can be asked, and disabled.
+func (s Source) Live() bool { return s.Kind == LiveV1 || s.Kind == LiveV2 }
+
+// Own is what people say themselves, instead of what the old schedule says, if anything.
+type Own struct {
+	Name       string
+	Pipeline   schedule.PipelineRef
+	Experiment string
+}
+
+// Read plans the schedules of a document: YAML, or JSON, of one of the two files. The error is about a document that
+// cannot be read at all.
+func Read(kind string, document []byte, own Own, now time.Time) ([]Plan, error) {
+	trees, err := readYAML(document)
+	if err != nil {
+		return nil, err
+	}
+	if own.Name != "" && len(trees) > 1 {
+		return nil, fmt.Errorf("the document holds %d schedules, and one name is given: import them one by one", len(trees))
+	}
+	var plans []Plan
+	for _, tree := range trees {
+		read := readV2File
+		if kind == FileV1 {
+			read = readV1File
+		}
+		plans = append(plans, read(tree, own, now).plan(own, now))
+	}
+	return plans, nil
+}
+
+// V1 plans entities of the v1 service. Their names need not be unique: those that several have get a part of the id.
+func V1(entities []json.RawMessage, own Own, now time.Time) []Plan {
+	var olds []*old
+	names := map[string]int{}
+	for _, entity := range entities {
+		o := readV1Entity(tree(entity), own, now)
+		olds = append(olds, o)
+		names[o.name]++
+	}
+	var plans []Plan
+	for _, o := range olds {
+		if names[o.name] > 1 && own.Name == "" {
+			o.differ("%d old schedules are called %s: this one's new name has the beginning of its id", names[o.name], o.source.Name)
+			o.name += "-" + o.source.ID[:min(8, len(o.source.ID))]
+		}
+		plans = append(plans, o.plan(own, now))
+	}
+	return plans
+}
+
+// V2 plans schedules of the resource manager.
+func V2(resources []json.RawMessage, own Own, now time.Time) []Plan {
+	var plans []Plan
+	for _, resource := range resources {
+		plans = append(plans, readV2Resource(tree(resource), own, now).plan(own, now))
+	}
+	return plans
+}
+
+// Notes are what is different of every schedule of a form.
+func Notes(kind string) []string {
+	notes := []string{
+		"Azure ML made up for no run that it missed. Carillon starts the latest of those missed within the last hour, once; catch_up: {policy: none} keeps it from that.",
+		"A wall time that daylight saving leaves out fires moved forward, one that comes twice fires once. What Azure ML did with them is not documented.",
+		"Runs of one schedule may overlap, as before; overlap says otherwise.",
+	}
+	if kind == FileV1 || kind == FileV2 {
+		notes = append(notes, "A file does not tell whether the old schedule still fires. If it does, disable it there: else both run.")
+	}
+	return notes
+}
+
+// old is an old schedule as far as it has been read.
+type old struct {
+	source      Source
+	name        string
+	description string
+	pipeline    schedule.PipelineRef
+	experiment  string
+	parameters  map[string]string
+	trigger     map[string]any // as schedule.Decode reads it
+	goOn        bool           // after a failed step
+	differences []string
+	problems    []string
+}
+
+func (o *old) differ(format string, args ...any) {
+	o.differences = append(o.differences, fmt.Sprintf(format, args...))
+}
+
+func (o *old) refuse(format string, args ...any) {
+	o.problems = append(o.problems, fmt.Sprintf(format, args...))
+}
+
+// set gives a parameter its value, as a template that is filled in with the very same text.
+func (o *old) set(name, text string) {
+	if o.parameters == nil {
+		o.parameters = map[string]string{}
+	}
+	o.parameters[name] = text
+}
+
+// plan makes the definition, and has it checked as every other is.
+func (o *old) plan(own Own, now time.Time) Plan {
+	if own.Pipeline != (schedule.PipelineRef{}) {
+		o.pipeline = own.Pipeline
+	}
+	if own.Experiment != "" {
+		o.experiment = own.Experiment
+	}
+	fields := map[string]any{
+		"name": o.name, "pipeline": map[string]any{"kind": o.pipeline.Kind, "id": o.pipeline.ID}, "experiment": o.experiment,
+		"trigger": o.trigger, "status": schedule.Active,
+	}
+	if !o.source.Enabled {
+		fields["status"] = schedule.Disabled
+	}
+	if o.description != "" {
+		fields["description"] = o.description
+	}
+	if len(o.parameters) > 0 {
+		fields["parameters"] = o.parameters
+	}
+	if o.goOn {
+		fields["continue_on_step_failure"] = true
+	}
+	p := Plan{Source: o.source, Definition: written(fields), Differences: o.differences, Problems: o.problems}
+	if len(p.Problems) == 0 {
+		p.check(now)
+	}
+	p.Differences, p.Problems = slices.Compact(append([]string{}, p.Differences...)), append([]string{}, p.Problems...)
+	return p
+}
+
+// check finds what Carillon would refuse.
+func (p *Plan) check(now time.Time) {
+	d, errs := schedule.Decode(p.Definition)
+	if len(errs) == 0 && d.Trigger.Watch == nil {
+		_, errs = d.Trigger.Compile(now)
+		errs = errs.Under("trigger")
+	}
+	for _, e := range errs {
+		p.Problems = append(p.Problems, e.Field+": "+e.Message)
+	}
+	if len(errs) == 0 {
+		p.Definition = written(d)
+	}
+}
+
+func written(value any) json.RawMessage {
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false)
+	encoder.Encode(value) // of what was JSON, or made here
+	return bytes.TrimSpace(b.Bytes())
+}
+
+var misfits = regexp.MustCompile(`[^a-zA-Z0-9_-]+`)
+
+// named makes a schedule's name of one that may have other characters.
+func (o *old) named(text string) {
+	o.source.Name = text
+	name := misfits.ReplaceAllString(text, "-")
+	o.name = strings.Trim(name, "-_")
+	if len(o.name) > 255 {
+		o.name = o.name[:255]
+	}
+	if o.name != text && text != "" {
+		o.differ("its name %q has characters that names do not have here: it becomes %s", text, o.name)
+	}
+}

@@ -1,0 +1,131 @@
+package migrate
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// tree reads JSON; numbers keep the text as which they are written.
+func tree(data []byte) any {
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.UseNumber()
+	var v any
+	if d.Decode(&v) != nil {
+		return nil
+	}
+	return v
+}
+
+// object reads the fields of an object whose names may be written week_days, weekdays, weekDays or WeekDays.
+type object struct {
+	fields map[string]any
+	read   map[string]bool // by the names as they are written
+}
+
+func objectOf(v any) object {
+	fields, _ := v.(map[string]any)
+	return object{fields, map[string]bool{}}
+}
+
+func folded(name string) string { return strings.ToLower(strings.ReplaceAll(name, "_", "")) }
+
+// get is the first of the fields that is there and not null. Another that says the same in other words stays unread.
+func (o object) get(names ...string) any {
+	for _, name := range names {
+		for _, key := range slices.Sorted(maps.Keys(o.fields)) {
+			if v := null(o.fields[key]); v != nil && folded(key) == folded(name) {
+				o.read[key] = true
+				return v
+			}
+		}
+	}
+	return nil
+}
+
+// null is v, and nil for the text None: in the samples of v1 it stands where Python's None is meant.
+func null(v any) any {
+	if v == "None" {
+		return nil
+	}
+	return v
+}
+
+func (o object) object(names ...string) object { return objectOf(o.get(names...)) }
+
+// text is a field as a text; numbers as they are written.
+func (o object) text(names ...string) string {
+	text, _ := textOf(o.get(names...))
+	return text
+}
+
+func (o object) flag(absent bool, names ...string) bool {
+	switch v := o.get(names...).(type) {
+	case bool:
+		return v
+	case string:
+		return strings.EqualFold(v, "true")
+	}
+	return absent
+}
+
+// list is a field's elements, of which a single one need not stand in a list.
+func (o object) list(names ...string) []any {
+	switch v := o.get(names...).(type) {
+	case nil:
+		return nil
+	case []any:
+		return v
+	default:
+		return []any{v}
+	}
+}
+
+// enum is a value by its name or number.
+func (o object) enum(name string, values ...string) string {
+	return enumName(o.get(name), values...)
+}
+
+func enumName(v any, values ...string) string {
+	text, _ := textOf(v)
+	for i, value := range values {
+		if strings.EqualFold(text, value) || text == fmt.Sprint(i) {
+			return value
+		}
+	}
+	return text
+}
+
+// left are the names of fields that nobody has read and that say something.
+func (o object) left() (names []string) {
+	for _, key := range slices.Sorted(maps.Keys(o.fields)) {
+		if !o.read[key] && null(o.fields[key]) != nil {
+			names = append(names, key)
+		}
+	}
+	return names
+}
+
+// textOf is a scalar as Python's clients sent it: True and False.
+func textOf(v any) (text string, ok bool) {
+	switch v := v.(type) {
+	case nil:
+		return "", true
+	case string:
+		return v, true
+	case json.Number:
+		return v.String(), true
+	case bool:
+		return map[bool]string{true: "True", false: "False"}[v], true
+	}
+	return "", false
+}
+
+// sorted are the names of user's own fields, which are told apart by letter case.
+func sorted(v any) []string {
+	fields, _ := v.(map[string]any)
+	return slices.Sorted(maps.Keys(fields))
+}

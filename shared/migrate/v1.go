@@ -1,0 +1,241 @@
+package migrate
+
+import (
+	"encoding/json"
+	"regexp"
+	"strings"
+	"time"
+
+	"carillon/shared/recur"
+	"carillon/shared/schedule"
+)
+
+const london = "Europe/London"
+
+// readV1File reads a document of load_yaml. It holds neither a name nor a pipeline nor an experiment.
+func readV1File(tree any, own Own, now time.Time) *old {
+	file := objectOf(tree)
+	s := file.object("schedule")
+	if s.fields == nil {
+		s = file // some leave the outer Schedule: out
+	}
+	o := &old{source: Source{Kind: FileV1, Enabled: true}}
+	o.named(own.Name)
+	if own.Name == "" {
+		o.refuse("a v1 file holds no name: give one")
+	}
+	if own.Pipeline == (schedule.PipelineRef{}) {
+		o.refuse("a v1 file does not name its pipeline: give one, published:ID or pipeline_endpoint:ID")
+	}
+	if own.Experiment == "" {
+		o.refuse("a v1 file does not name its experiment: give one")
+	}
+	o.description = s.text("description")
+	o.goOn = s.flag(false, "continue_on_step_failure")
+	o.literals("pipeline_parameters", s.get("pipeline_parameters"))
+	for _, of := range []string{"wait_for_provisioning", "wait_timeout"} {
+		s.get(of) // of the client alone
+	}
+	r := s.object("recurrence")
+	store := s.text("datastore_name")
+	switch {
+	case r.fields != nil && store != "":
+		o.refuse("it has both a recurrence and a datastore_name: make two of it")
+	case r.fields != nil:
+		o.recurrenceV1(r, time.Time{}, now)
+		o.stray("recurrence.", r)
+	case store != "":
+		o.watch(store, s)
+	default:
+		o.refuse("it has neither a recurrence nor a datastore_name: there is nothing that fires")
+	}
+	for _, of := range []string{"polling_interval", "path_on_datastore", "data_path_parameter_name"} {
+		s.get(of) // of the other sort of trigger: without effect
+	}
+	o.stray("", s)
+	return o
+}
+
+func (o *old) stray(path string, s object) {
+	for _, name := range s.left() {
+		o.differ("%s%s is not known, and not kept", path, name)
+	}
+}
+
+// readV1Entity reads a schedule as the v1 service gives it.
+func readV1Entity(tree any, own Own, now time.Time) *old {
+	s := objectOf(tree)
+	o := &old{source: Source{Kind: LiveV1, ID: s.text("id"), Enabled: true}}
+	o.named(s.text("name"))
+	if own.Name != "" {
+		o.name = own.Name
+	}
+	if o.name == "" {
+		o.name = o.source.ID
+	}
+	if o.source.ID == "" {
+		o.refuse("it has no id")
+	}
+	o.description = s.text("description")
+	o.pipeline = schedule.PipelineRef{Kind: "published", ID: s.text("pipeline_id")}
+	if endpoint := s.text("pipeline_endpoint_id"); endpoint != "" {
+		o.pipeline = schedule.PipelineRef{Kind: "pipeline_endpoint", ID: endpoint}
+	}
+	o.statusV1(s)
+	o.submission(s.object("pipeline_submission_info"))
+	created := createdAt(s.text("created_date"))
+	switch kind := s.enum("schedule_type", "Recurrence", "DataStore"); {
+	case strings.EqualFold(kind, "Recurrence"):
+		o.recurrenceV1(s.object("recurrence"), created, now)
+	case strings.EqualFold(kind, "DataStore"):
+		info := s.object("data_store_trigger_info")
+		o.watch(info.text("data_store_name"), info)
+	default:
+		o.refuse("its type %q is not one that is known: Recurrence or DataStore", kind)
+	}
+	return o
+}
+
+// statusV1 reads whether it fires.
+func (o *old) statusV1(s object) {
+	switch status := s.enum("entity_status", "Active", "Deprecated", "Disabled"); status {
+	case "Active":
+	case "Disabled":
+		o.source.Enabled = false
+	case "":
+		o.refuse("it does not say whether it is active")
+	default:
+		o.source.Enabled = false
+		o.differ("its status is %s, of which it is not documented whether it fires: it is imported disabled", status)
+	}
+	if s.enum("provisioning_status", "Completed", "Provisioning", "Failed") == "Failed" {
+		o.differ("the v1 service could not set it up (ProvisioningStatus Failed): it may never have run")
+	}
+}
+
+// submission reads what its runs are given.
+func (o *old) submission(s object) {
+	o.experiment = s.text("experiment_name")
+	o.goOn = s.flag(false, "continue_run_on_step_failure", "continue_experiment_on_node_failure")
+	o.literals("ParameterAssignments", s.get("parameter_assignments"))
+	paths, _ := s.get("data_path_assignments").(map[string]any)
+	for _, name := range sorted(paths) {
+		path := objectOf(paths[name])
+		o.set(name, literal(DataPathPrefix+path.text("data_store_name")+"/"+path.text("relative_path")))
+	}
+	sets, _ := s.get("data_set_definition_value_assignments").(map[string]any)
+	for _, name := range sorted(sets) {
+		o.set(name, literal(DataSetPrefix+string(written(sets[name]))))
+	}
+	if tags := sorted(s.get("tags")); len(tags) > 0 {
+		o.differ("the tags that its runs got (%s) are not kept: runs have Carillon's own", strings.Join(tags, ", "))
+	}
+}
+
+// How a published pipeline's parameters are given what is no text: shared/pipeline/azureml reads it so.
+const (
+	DataPathPrefix = "datapath:" // and DATASTORE/PATH: the value of a DataPath parameter
+	DataSetPrefix  = "dataset:"  // and JSON: the value of a Dataset parameter, as the v1 service has it
+)
+
+// literals reads parameters whose values are texts.
+func (o *old) literals(field string, v any) {
+	if v == nil {
+		return
+	}
+	values, ok := v.(map[string]any)
+	if !ok {
+		o.refuse("%s has to be an object: names and values", field)
+	}
+	for _, name := range sorted(values) {
+		text, ok := textOf(values[name])
+		switch {
+		case !ok:
+			o.refuse("%s.%s is no text or number", field, name)
+		case strings.HasPrefix(text, DataPathPrefix), strings.HasPrefix(text, DataSetPrefix):
+			o.refuse("%s.%s begins with %.8s, which stands for something else here: let the pipeline take it without", field, name, text)
+		case values[name] != nil:
+			o.set(name, literal(text))
+		}
+	}
+}
+
+// recurrenceV1 reads a recurrence of v1, with what that did otherwise than its definition says.
+func (o *old) recurrenceV1(r object, created, now time.Time) {
+	o.trigger = recurrence(r)
+	start, _ := o.trigger["start_time"].(string)
+	zone, zoned := o.trigger["time_zone"].(string)
+	iana, _ := recur.WindowsZone(zone)
+	switch {
+	case start != "" && !zoned && !offset.MatchString(start):
+		o.trigger["time_zone"] = london
+		o.differ("start_time %s has no time_zone: v1 took it for London's time, with summer time, and not for UTC as documented. The import says so: time_zone is %s", start, london)
+	case start != "" && iana == london:
+		o.differ("its time_zone is London's, with summer time. v1's client wrote that, too, where none was given and the documentation promised UTC: if UTC was meant, change it")
+	}
+	o.began("v1", created)
+	s, ok := spec(o.trigger)
+	if !ok {
+		return
+	}
+	if at, ok := instant(s, s.StartTime); ok && s.Schedule != nil && at.After(now) && firesAt(s, at) {
+		o.differ("its start_time %s is one of its times: v1 left that one out and began with the next, Carillon fires it", s.StartTime)
+	}
+	if s.Frequency == "month" && s.Schedule != nil {
+		o.differ("v1 documents hours and minutes for days and weeks only: what it did with them in a monthly schedule is not known, Carillon runs at these times")
+	}
+	o.calendar("v1")
+}
+
+var offset = regexp.MustCompile(`(Z|[+-]\d\d:?\d\d)$`)
+
+// watch reads a trigger that fires when data change.
+func (o *old) watch(store string, s object) {
+	w := map[string]any{"type": "datastore", "datastore": store, "mode": "each"}
+	o.trigger = w
+	minutes := 5
+	if polling, ok := s.get("polling_interval").(json.Number); ok && polling != "0" {
+		w["polling_interval"] = polling
+		if n, err := polling.Int64(); err == nil {
+			minutes = int(n)
+		}
+	}
+	if path := o.folder(s.text("path_on_datastore")); path != "" {
+		w["path_on_datastore"] = path
+	}
+	if name := s.text("data_path_parameter_name"); name != "" {
+		w["data_path_parameter_name"] = name
+		if _, fixed := o.parameters[name]; fixed {
+			delete(o.parameters, name)
+			o.differ("parameter %s gets the path of what has changed: its fixed value is left out", name)
+		}
+	}
+	o.differ("v1 made one run for each changed blob, and so does mode each: mode batch makes one of all that changes within polling_interval")
+	o.differ("v1 did not look into subfolders, nor does the import: recursive: true does")
+	o.differ("v1 looked every %d minutes. Carillon does so where the datastore sends no events; where it does, a run starts within seconds", minutes)
+	o.differ("v1 read the datastore with its account key. Carillon reads it with its own identity, which needs the role Storage Blob Data Reader")
+}
+
+// folder is a path that v1 looked at, as it is written here.
+func (o *old) folder(path string) string {
+	if strings.Contains(path, `\`) {
+		written := strings.ReplaceAll(path, `\`, "/")
+		o.differ("path_on_datastore %s has backslashes: v1 never fired for such a path, and did not say so. The import writes %s, and will fire", path, written)
+		path = written
+	}
+	if trimmed := strings.TrimLeft(strings.TrimPrefix(path, "./"), "/"); trimmed != path {
+		o.differ("path_on_datastore %s counts from the datastore's root: it becomes %s", path, trimmed)
+		path = trimmed
+	}
+	return strings.TrimRight(path, "/")
+}
+
+// createdAt is when an old schedule was created; zero when that is not told. Of v1 the name of the field is inferred.
+func createdAt(text string) time.Time {
+	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999"} {
+		if t, err := time.Parse(layout, text); err == nil {
+			return t.UTC().Truncate(time.Second)
+		}
+	}
+	return time.Time{}
+}

@@ -1,0 +1,129 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"carillon/shared/schedule"
+)
+
+// User is a schedule that starts a pipeline, as the index has it. The schedule itself says what holds.
+type User struct {
+	Schedule string
+	ID       string
+}
+
+type useRow struct {
+	Schedule string `json:"schedule"`
+}
+
+func usePrefix(p schedule.PipelineRef) (part, prefix string) {
+	sum := sha256.Sum256([]byte(p.Key()))
+	return "use" + strconv.Itoa(int(sum[31])%Shards), "use|" + hex.EncodeToString(sum[:16]) + "|"
+}
+
+// useRows adds the row of the pipeline that a schedule starts.
+func useRows(s schedule.Schedule, rows map[indexKey][]byte) {
+	if s.Pipeline != (schedule.PipelineRef{}) {
+		part, sort := usePrefix(s.Pipeline)
+		rows[indexKey{part, sort + s.ID}] = encode(useRow{s.Name})
+	}
+}
+
+// Users returns schedules that start a pipeline, in the order of their ids, at most max, after a token of an earlier
+// call. The token is "" at the end only.
+func (db *DB) Users(ctx context.Context, p schedule.PipelineRef, token string, max int) (users []User, next string, err error) {
+	part, prefix := usePrefix(p)
+	from := prefix
+	if token != "" {
+		from = After(prefix + token)
+	}
+	rows, err := db.driver.Scan(ctx, part, from, endOf(prefix), max)
+	if err != nil {
+		return nil, "", fmt.Errorf("read who uses pipeline %s: %w", p, err)
+	}
+	for _, row := range rows {
+		var u useRow
+		if err := decode(row, &u); err != nil {
+			return nil, "", err
+		}
+		users = append(users, User{Schedule: u.Schedule, ID: row.Sort[len(prefix):]})
+	}
+	if len(rows) == max {
+		next = users[max-1].ID
+	}
+	return users, next, nil
+}
+
+// prefixStop: stop|HASH says that a pipeline is not to be started (schedule.Stop). It stands in the shard that the
+// pipeline gives, so that the record of the change can be written with it.
+const prefixStop = "stop|"
+
+func stopKey(p schedule.PipelineRef) (part, sort, hash string) {
+	sum := sha256.Sum256([]byte(p.Key()))
+	hash = hex.EncodeToString(sum[:16])
+	return partition(int(sum[31]) % Shards), prefixStop + hash, hash
+}
+
+// StopPipeline keeps a pipeline from being started by claims that begin from then on, and records who has done it. A
+// stop that there is already is replaced.
+func (db *DB) StopPipeline(ctx context.Context, s schedule.Stop) error {
+	part, sort, hash := stopKey(s.Pipeline)
+	record := schedule.Audit{At: s.At, By: s.By, What: schedule.WasDisabled, Pipeline: &s.Pipeline, Note: s.Note}
+	err := db.driver.Apply(ctx, part, Op{Kind: Put, Sort: sort, Value: encode(s)}, auditOp(record, hash))
+	if err != nil {
+		return fmt.Errorf("stop pipeline %s: %w", s.Pipeline, err)
+	}
+	return nil
+}
+
+// StartPipeline lets a pipeline be started again, and records who has done it. One that is not stopped stays as it is.
+func (db *DB) StartPipeline(ctx context.Context, p schedule.PipelineRef, by, note string, now time.Time) error {
+	part, sort, hash := stopKey(p)
+	err := db.driver.Apply(ctx, part, Op{Kind: Delete, Sort: sort},
+		auditOp(schedule.Audit{At: now.UTC(), By: by, What: schedule.WasEnabled, Pipeline: &p, Note: note}, hash))
+	if err != nil && !errors.Is(err, ErrConflict) {
+		return fmt.Errorf("start pipeline %s: %w", p, err)
+	}
+	return nil
+}
+
+// Stop reads the stop of a pipeline. The error wraps ErrNotFound when it has none.
+func (db *DB) Stop(ctx context.Context, p schedule.PipelineRef) (s schedule.Stop, err error) {
+	part, sort, _ := stopKey(p)
+	row, err := db.driver.Get(ctx, part, sort)
+	if err != nil {
+		return s, fmt.Errorf("the stop of pipeline %s: %w", p, err)
+	}
+	return s, decode(row, &s)
+}
+
+// Stops returns the stops of pipelines, in no order that means anything, at most max, after a token of an earlier call.
+// The token is "" at the end only.
+func (db *DB) Stops(ctx context.Context, token string, max int) (stops []schedule.Stop, next string, err error) {
+	from := prefixStop
+	if token != "" {
+		from = After(prefixStop + token)
+	}
+	rows, err := db.merged(ctx, prefixStop, from, max)
+	if err != nil {
+		return nil, "", err
+	}
+	for _, row := range rows {
+		var s schedule.Stop
+		if err := decode(row, &s); err != nil {
+			return nil, "", err
+		}
+		stops = append(stops, s)
+	}
+	if len(rows) == max {
+		next = strings.TrimPrefix(rows[max-1].Sort, prefixStop)
+	}
+	return stops, next, nil
+}
