@@ -85,9 +85,10 @@ func (s Schedule) existed(c Change, told Told) bool {
 	return !at.After(s.Baseline)
 }
 
-// Newer reports whether a file that a first listing finds has been changed since the baseline.
+// Newer reports whether a file that a first listing finds has certainly been changed since the baseline: not where its
+// time is cut to the second, and is the baseline's.
 func (s Schedule) Newer(modified time.Time) bool {
-	return !s.existed(Change{Modified: modified}, Told{}) || s.ProcessesExisting()
+	return modified.After(s.Baseline) || s.ProcessesExisting()
 }
 
 // ProcessesExisting reports whether what is there at the baseline fires: it is that of the creation, and the
