@@ -39,7 +39,8 @@ type runView struct {
 	Revision   int                  `json:"revision"`             // of the schedule, when it was recorded
 	Attempts   int                  `json:"attempts,omitempty"`
 	By         string               `json:"by,omitempty"`
-	Run        string               `json:"run,omitempty"` // the far side's id
+	Buffered   bool                 `json:"buffered,omitempty"` // it waits for its turn
+	Run        string               `json:"run,omitempty"`      // the far side's id
 	Link       string               `json:"link,omitempty"`
 	Steps      []pipeline.Step      `json:"steps,omitempty"` // of one run only, where the far side tells
 
@@ -54,7 +55,7 @@ func viewRun(o schedule.Occurrence) runView {
 		ID: o.ID, Schedule: o.Schedule, Kind: o.Kind, Status: o.Status, Reason: o.Reason, Error: o.Error,
 		Nominal: o.Nominal, Last: o.Last, Count: o.Count, Recorded: o.Recorded, Submitted: o.Submitted,
 		Started: o.Started, Ended: o.Ended, Pipeline: o.Pipeline, Experiment: o.Experiment, Parameters: o.Parameters,
-		Revision: o.Revision, Attempts: o.Attempts, By: o.By, Run: o.Run, Link: o.Link,
+		Revision: o.Revision, Attempts: o.Attempts, By: o.By, Buffered: o.Buffered, Run: o.Run, Link: o.Link,
 		Changes: o.Changes, DataPath: o.DataPath,
 	}
 	if o.Change != nil {

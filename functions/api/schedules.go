@@ -26,6 +26,7 @@ type scheduleView struct {
 	Updated    time.Time            `json:"updated"`
 	UpdatedBy  string               `json:"updated_by,omitempty"`
 	StatusNote *schedule.StatusNote `json:"status_note,omitempty"`
+	Failures   int                  `json:"failures,omitempty"`  // runs in a row that have failed, with pause_after_failures
 	When       string               `json:"when"`                // the trigger in words
 	Next       time.Time            `json:"next,omitzero"`       // the next occurrence, in the trigger's zone
 	NextFive   []occurrenceTime     `json:"next_five,omitempty"` // of one schedule only
@@ -44,6 +45,9 @@ func (f *Function) view(ctx context.Context, r store.Record) (scheduleView, erro
 	v := scheduleView{
 		Definition: s.Definition, ID: s.ID, Revision: s.Revision, Created: s.Created, Updated: s.Updated, UpdatedBy: s.By,
 		StatusNote: s.StatusNote, When: s.Trigger.String(), Next: r.Upcoming(f.Now()),
+	}
+	if s.PauseAfter > 0 {
+		v.Failures = r.State.Value.Failures
 	}
 	if zone, err := recur.LoadZone(s.Trigger.TimeZone); err == nil && !v.Next.IsZero() {
 		v.Next = v.Next.In(zone)

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"carillon/shared/pipeline"
@@ -89,38 +90,42 @@ func (f *Function) look(ctx context.Context, id string) (s sight, err error) {
 // record writes what was seen. The end of a run is written again when somebody else was faster, a claim of its schedule
 // for one: the next message would come late.
 func (f *Function) record(ctx context.Context, sights []sight) (failed error) {
-	for range saveTries {
-		var done error
-		if sights, done = f.save(ctx, sights); done != nil {
-			failed = done
-		}
-		if len(sights) == 0 {
+	for try := 0; try < saveTries; try++ {
+		left, written, err := f.save(ctx, sights)
+		if sights, failed = left, errors.Join(failed, err); len(sights) == 0 {
 			return failed
+		}
+		if written {
+			try = 0
 		}
 	}
 	return errors.Join(failed, fmt.Errorf("%d ends of runs could not be written: others change them all the time", len(sights)))
 }
 
-// save writes what was seen, once, and returns what is left: of a schedule that counts failures one is written at a time.
-func (f *Function) save(ctx context.Context, sights []sight) (left []sight, failed error) {
+// save writes what was seen, once, and returns what is left: of a schedule that counts failures one end is written at a
+// time. written says that others were not faster every time.
+func (f *Function) save(ctx context.Context, sights []sight) (left []sight, written bool, failed error) {
 	var changes []store.Change
 	var of []sight
 	counting := map[string]bool{}
 	for _, s := range sights {
+		scheduleID, _, _ := strings.Cut(s.id, "-")
+		if counting[scheduleID] && s.seen.Status.Final() {
+			left = append(left, s)
+			continue
+		}
 		change, err := f.change(ctx, s)
 		switch {
 		case err != nil:
 			failed = err
-		case change == nil:
-		case change.State != nil && counting[change.To.Schedule]:
-			left = append(left, sight{id: s.id, seen: s.seen, drop: s.drop})
-		default:
-			counting[change.To.Schedule] = counting[change.To.Schedule] || change.State != nil
+		case change != nil:
+			counting[scheduleID] = counting[scheduleID] || change.State != nil
 			changes, of = append(changes, *change), append(of, s)
 		}
 	}
 	for i, err := range f.DB.Save(ctx, changes) {
 		o, again := changes[i].To, sight{id: of[i].id, seen: of[i].seen, drop: of[i].drop}
+		written = written || err == nil
 		switch {
 		case errors.Is(err, store.ErrConflict) && o.Status.Final():
 			left = append(left, again)
@@ -140,7 +145,7 @@ func (f *Function) save(ctx context.Context, sights []sight) (left []sight, fail
 			}
 		}
 	}
-	return left, failed
+	return left, written, failed
 }
 
 // change is the step that an occurrence makes by what was seen; nil when that is nothing new, and the planned look is still

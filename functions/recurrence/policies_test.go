@@ -347,7 +347,7 @@ func playPolicies(t *testing.T, seed uint64) map[schedule.Reason]int {
 	w.add("stuck", func(d *schedule.Definition) { d.Overlap = schedule.OverlapBufferAll })
 	names := slices.Sorted(maps.Keys(f.policies))
 	start, asked := w.now, 0
-	w.run(700, 30, func() {
+	w.run(600, 30, func() {
 		name := names[w.below(len(names))]
 		switch n := w.below(30); {
 		case n == 0:

@@ -28,7 +28,7 @@ type runView struct {
 	Changes    *changeList // that fired it
 	DataPath   *dataPath
 	Parameters map[string]string
-	Notice     string // why there are no live facts
+	Notice     string // what it waits for, or why there are no live facts
 	Steps      []stepRow
 	Output     *output
 	Moving     bool // more will happen to it
@@ -67,6 +67,9 @@ func (f *Function) run(r *http.Request) (page, error) {
 	v := runView{Schedule: o.Schedule, Gone: gone, Reason: skipped(o)}
 	v.Moving = !o.Status.Final() && o.Status != schedule.Uncertain
 	v.Doubtful = o.Status == schedule.Uncertain
+	if o.Buffered {
+		v.Notice = "It " + waits(o) + "."
+	}
 	v.Refresh = v.Moving && r.URL.Query().Get("refresh") != "off"
 	if o.Status == schedule.Waiting && !gone {
 		if o, err = f.awaited(r.Context(), s, o); err != nil {

@@ -2,6 +2,7 @@ package studio
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -62,7 +63,7 @@ func (f *Function) schedule(r *http.Request) (page, error) {
 	zone := s.Trigger.Zone()
 	v := scheduleView{
 		Name: s.Name, Description: s.Description, Trigger: s.Trigger.String(), Pipeline: s.Pipeline,
-		Activity: activityOf(s, now), Zone: zone.String(), Definition: yaml(s.Definition), Facts: factsOf(s, zone, now), Part: token != "",
+		Activity: activityOf(s, now), Zone: zone.String(), Definition: yaml(s.Definition), Facts: factsOf(record, zone, now), Part: token != "",
 	}
 	if v.Watch, err = f.watching(r.Context(), record, now); err != nil {
 		return page{}, err
@@ -105,11 +106,16 @@ func (f *Function) next(ctx context.Context, record store.Record, now time.Time)
 	return times, rule.Notices(), nil
 }
 
-func factsOf(s schedule.Schedule, zone *time.Location, now time.Time) []fact {
-	return []fact{
+func factsOf(record store.Record, zone *time.Location, now time.Time) []fact {
+	s := record.Schedule.Value
+	facts := []fact{
 		{Name: "Created", At: at(s.Created, zone, now)},
 		{Name: "Changed", At: at(s.Updated, zone, now), Value: by(s.By)},
 		{Name: "Revision", Value: number(s.Revision)},
 		{Name: "Id", Value: s.ID},
 	}
+	if s.PauseAfter > 0 {
+		facts = append(facts, fact{Name: "Failed runs in a row", Value: fmt.Sprintf("%d; it is paused at %d", record.State.Value.Failures, s.PauseAfter)})
+	}
+	return facts
 }

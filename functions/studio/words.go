@@ -91,6 +91,8 @@ var reasons = map[schedule.Reason]string{
 	schedule.ReasonCatchUpLatest:  "recorded too late, and a later one was caught up instead",
 	schedule.ReasonCalendar:       "a calendar excludes its time",
 	schedule.ReasonLimit:          "the schedule has made all the runs that max_runs allows",
+	schedule.ReasonOverlap:        "another run of the schedule was under way, and its overlap policy let this one not wait",
+	schedule.ReasonPaused:         "too many runs of the schedule had failed in a row",
 	schedule.ReasonSuperseded:     "a newer version of the file came before this one could be looked at",
 	schedule.ReasonGone:           "the file was deleted before it could be looked at",
 	schedule.ReasonUnreadable:     "the file could not be looked at",
@@ -111,6 +113,14 @@ func skipped(o schedule.Occurrence) string {
 		return text
 	}
 	return string(o.Reason)
+}
+
+// waits is what an occurrence does that waits for its turn.
+func waits(o schedule.Occurrence) string {
+	if o.Kind == schedule.Backfilled {
+		return "waits for its turn in the backfill"
+	}
+	return "waits until what is under way has ended"
 }
 
 // causeOf is what brought an occurrence about.
@@ -219,6 +229,8 @@ func rowOf(o schedule.Occurrence, zone *time.Location, now time.Time) runRow {
 		row.Why = skipped(o) + ": " + o.Error
 	case o.Reason != "":
 		row.Why = skipped(o)
+	case o.Buffered:
+		row.Why = waits(o)
 	}
 	return row
 }

@@ -45,6 +45,10 @@ var (
 )
 
 func newStage(t *testing.T, change func(*schedule.Definition)) *stage {
+	return newStageOver(t, store.NewMem(), change)
+}
+
+func newStageOver(t *testing.T, rows store.Driver, change func(*schedule.Definition)) *stage {
 	s := &stage{t: t, now: began, fake: &pipeline.Fake{}, submits: queue.NewMem(), follows: queue.NewMem()}
 	now := func() time.Time { return s.now }
 	s.submits.Now, s.follows.Now = now, now
@@ -70,7 +74,7 @@ func newStage(t *testing.T, change func(*schedule.Definition)) *stage {
 		}
 		return nil
 	}
-	db, err := store.Open(t.Context(), store.NewMem())
+	db, err := store.Open(t.Context(), rows)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -38,6 +38,7 @@ type scheduleView struct {
 	Updated    time.Time
 	UpdatedBy  string               `json:"updated_by"`
 	StatusNote *schedule.StatusNote `json:"status_note"`
+	Failures   int
 	When       string
 	Next       time.Time
 	NextFive   []upcoming `json:"next_five"`
@@ -97,6 +98,7 @@ type runView struct {
 	Revision   int
 	Attempts   int
 	By         string
+	Buffered   bool
 	Run        string
 	Link       string
 	Steps      []stepView
@@ -203,7 +205,7 @@ func (v scheduleView) sheet(etag string, now time.Time) string {
 	}
 	s.line("Overlap", v.Overlap)
 	if v.PauseAfter > 0 {
-		s.line("Pauses", "after "+strconv.Itoa(v.PauseAfter)+" failed runs in a row")
+		s.line("Pauses", v.pauses())
 	}
 	if v.Continue {
 		s.line("Steps", "a failed one does not end the run")
@@ -224,6 +226,18 @@ func (v scheduleView) sheet(etag string, now time.Time) string {
 	v.watching(&s, now)
 	s.lines("Notices", v.Notices)
 	return s.b.String()
+}
+
+// pauses says when failures stop it, and how far that has come.
+func (v scheduleView) pauses() string {
+	said := "after " + strconv.Itoa(v.PauseAfter) + " failed runs in a row"
+	if v.PauseAfter == 1 {
+		said = "after a failed run"
+	}
+	if v.Failures > 0 {
+		said += "; " + strconv.Itoa(v.Failures) + " so far"
+	}
+	return said
 }
 
 // watching adds how the watching of its folders goes.
@@ -283,8 +297,11 @@ func (t upcoming) row(now time.Time) []string {
 	return []string{t.Time.Format("2006-01-02 15:04:05 -07:00"), clock(t.UTC.UTC()), away(t.Time, now), t.note()}
 }
 
-// outcome is the status, and the reason of one that was skipped.
+// outcome is the status, and the reason of one that was skipped or waits for its turn.
 func (v runView) outcome() string {
+	if v.Buffered {
+		return string(v.Status) + " (for its turn)"
+	}
 	if v.Reason != "" {
 		return string(v.Status) + " (" + v.Reason + ")"
 	}

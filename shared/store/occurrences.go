@@ -117,7 +117,7 @@ func changeUnit(c Change) unit {
 	}
 	underWay := underWayOf(to.ScheduleID()) + to.ID
 	switch {
-	case to.Status == schedule.Submitting: // again, too
+	case to.UnderWay() && (!from.UnderWay() || to.Status == schedule.Submitting): // a claim is sure of it
 		u = append(u, Op{Kind: Put, Sort: underWay})
 	case from.UnderWay() && !to.UnderWay():
 		u = append(u, Op{Kind: Delete, Sort: underWay})

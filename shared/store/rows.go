@@ -29,8 +29,9 @@ import (
 //	run|ID|OCCURRENCE            the occurrence is under way
 //	buf|ID|OCCURRENCE            the occurrence waits for its turn
 //	fil|ID|PLACE|OCCURRENCE      the same, of a backfill
-//	once|ID|HASH                 a request that has been answered, or a change that was taken: by which occurrence
-//	aud|TIME|ID|REVISION         a change that somebody made          (schedule.Audit)
+//	once|ID|HASH                 a request that has been answered, a change or a number of a backfill that was taken: by which
+//	                             occurrence
+//	aud|TIME|ID|REVISION|RANDOM  a change that somebody made          (schedule.Audit); TIME in microseconds
 //	stop|HASH                    a pipeline that is not to be started (schedule.Stop), in the shard that the pipeline gives
 //	wake|STAMP|s|ID              when a schedule is due               (schedule.Due)
 //	wake|STAMP|o|OCCURRENCE      when the clock looks after an occurrence

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// readme returns the commands of a section of the README.
+func readme(t *testing.T, section string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("..", "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, ok := strings.Cut(string(text), "\n## "+section+"\n")
+	if !ok {
+		t.Fatal("the README has no section ", section)
+	}
+	rest, _, _ = strings.Cut(rest, "\n## ")
+	var script strings.Builder
+	for line := range strings.Lines(rest) {
+		if command, ok := strings.CutPrefix(line, "    "); ok {
+			script.WriteString(command)
+		}
+	}
+	return script.String()
+}
+
+// types gives commands into a shell in a folder, where carillon is this program and speaks to the process.
+func (p *process) types(folder, script string) string {
+	p.t.Helper()
+	bin := p.t.TempDir()
+	program := fmt.Sprintf("#!/bin/sh\nCARILLON_TEST_AS_MAIN=1 exec %s --endpoint %s \"$@\"\n", os.Args[0], p.url)
+	if err := os.WriteFile(filepath.Join(bin, "carillon"), []byte(program), 0o755); err != nil {
+		p.t.Fatal(err)
+	}
+	cmd := exec.Command("sh", "-e", "-c", script)
+	cmd.Dir, cmd.Env = folder, append(os.Environ(), "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"))
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		p.t.Fatalf("%v\n%s%s", err, out, p.logged())
+	}
+	return string(out)
+}
+
+// What the README says of policies, typed as it stands there: runs of files that come at once are made one after the other.
+func TestReadmePolicies(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	p := start(t, filepath.Join(folder, "carillon-data"), "--example")
+	out := p.types(folder, strings.Replace(readme(t, "Policies"), "sleep 20", "sleep 5", 1))
+	for _, says := range []string{"Running", "Waiting (for its turn)", "Overlap:      buffer_all", "Pauses:       after 3 failed runs in a row"} {
+		if !strings.Contains(out, says) {
+			t.Errorf("it does not say %q:\n%s", says, out)
+		}
+	}
+	deadline := time.Now().Add(time.Minute)
+	for time.Now().Before(deadline) {
+		runs := p.runs("schedule=one-by-one&status=Completed")
+		if len(runs) < 3 {
+			time.Sleep(50 * time.Millisecond)
+			continue
+		}
+		for i := range runs[1:] { // the newest first
+			if later, earlier := runs[i], runs[i+1]; later.Started.Before(earlier.Ended) {
+				t.Errorf("%s started at %v, before %s had ended at %v", later.ID, later.Started, earlier.ID, earlier.Ended)
+			}
+		}
+		p.stop()
+		return
+	}
+	t.Fatalf("not all have completed: %+v\n%s", p.runs("schedule=one-by-one"), p.logged())
+}
