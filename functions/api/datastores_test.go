@@ -421,3 +421,12 @@ func TestChangingATrigger(t *testing.T) {
 		t.Errorf("and back: %s", r.text)
 	}
 }
+
+func TestExplainNamesThatNobodyLooksAt(t *testing.T) {
+	f := &Function{}
+	for path, want := range map[string]int{".a.csv": 1, "in/.b/c.csv": 1, "in/a.csv": 0, "in/a.b": 0} {
+		if got := f.hints(t.Context(), source.Datastore{Name: "inbox"}, path); len(got) != want {
+			t.Errorf("%s: %q", path, got)
+		}
+	}
+}

@@ -121,7 +121,7 @@ func (f *Function) stat(ctx context.Context, x *explanation) (at look, err error
 		return at, err
 	}
 	at.events = d.Events
-	x.Notices = append(x.Notices, f.sameContainer(ctx, d)...)
+	x.Notices = append(x.Notices, f.hints(ctx, d, x.Path)...)
 	ctx, cancel := context.WithTimeout(ctx, statWithin)
 	defer cancel()
 	file, err := d.Source.Stat(ctx, x.Path)
@@ -137,10 +137,13 @@ func (f *Function) stat(ctx context.Context, x *explanation) (at look, err error
 	return at, nil
 }
 
-// sameContainer says under which other names schedules may watch the same files.
-func (f *Function) sameContainer(ctx context.Context, d source.Datastore) (notices []string) {
+// hints say under which other names schedules may watch the same file, or that nobody looks at it.
+func (f *Function) hints(ctx context.Context, d source.Datastore, path string) (notices []string) {
 	if d.Container == "" {
-		return nil
+		if strings.Contains("/"+path, "/.") {
+			notices = append(notices, "files and folders whose names begin with a dot are not looked at: nothing there starts a run")
+		}
+		return notices
 	}
 	all, _ := f.datastores(ctx)
 	for _, other := range all {

@@ -72,6 +72,50 @@ func TestTwoDecideAtOnce(t *testing.T) {
 	}
 }
 
+// A newer one comes while the submission of an older one is under way: that one is asked to end as soon as it has a run.
+func TestCancelsWhatIsBeingSubmitted(t *testing.T) {
+	s := newStage(t, func(d *schedule.Definition) { d.Overlap = schedule.OverlapCancelRunning })
+	s.fake.After = func(got pipeline.Submission, _ string) error {
+		s.fake.After = nil
+		s.now = s.now.Add(time.Hour)
+		s.tick()
+		for _, body := range s.submits.Take(s.now) {
+			s.handle(s.submit.Handle, body)
+		}
+		return nil
+	}
+	s.play("due")
+	if got, want := s.says(), "1 Queued asked to end, 2 waits"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
+
+// A whole message of one schedule that begins to wait: each is written and looked at again, whatever their number.
+func TestMessageOfWhatBeginsToWait(t *testing.T) {
+	s := newStage(t, func(d *schedule.Definition) { d.Overlap = schedule.OverlapBufferAll })
+	s.play("due")
+	var ids []string
+	for range queue.MaxOccurrences {
+		s.play("lost")
+	}
+	for _, o := range s.all() {
+		if o.Status == schedule.Waiting {
+			ids = append(ids, o.ID)
+		}
+	}
+	body := []byte(`{"occurrences":["` + strings.Join(ids, `","`) + `"]}`)
+	s.handle(s.submit.Handle, body)
+	waiting := 0
+	for _, o := range s.all() {
+		if o.Buffered {
+			waiting++
+		}
+	}
+	if len(ids) != queue.MaxOccurrences || waiting != len(ids) {
+		t.Errorf("%d of %d wait for their turn", waiting, len(ids))
+	}
+}
+
 // Many that fail at once are all counted, and none of their ends is left for the clock.
 func TestManyFailAtOnce(t *testing.T) {
 	const many = 40
