@@ -189,6 +189,14 @@ func (s *stage) person(word, which string) bool {
 		} else {
 			err = s.db.Save(ctx, []store.Change{{From: o, To: o.Value.CalledOff("ann", s.now)}})[0]
 		}
+	case "fill": // the three hours before the first, one run at a time
+		r, _ := s.db.Schedule(ctx, "s")
+		ten := began.Truncate(time.Hour)
+		times := []time.Time{ten.Add(-3 * time.Hour), ten.Add(-2 * time.Hour), ten.Add(-time.Hour)}
+		filled := r.Schedule.Value.Filled(schedule.Backfill{AtOnce: 1}, times, make([]schedule.Past, 3), s.now)
+		if _, _, err = s.db.Fill(ctx, r.Schedule.Value, filled, schedule.Audit{At: s.now}, s.now); err == nil {
+			err = s.submits.Send(ctx, queue.Messages([]string{filled[0].ID})[0], 0)
+		}
 	case "disable":
 		change(func(d *schedule.Definition) { d.Status = schedule.Disabled })
 	case "enable":
@@ -337,6 +345,13 @@ var scenes = []scene{
 	{"one that may have been made is asked once it is known", "cancel_running", "repeat, due, up, due, minute, minute", "1 Queued asked to end, 2 waits"},
 	{"nobody can be asked about an uncertain one", "cancel_running", "unsure, due, up, due, due, minute", "1 Uncertain, 2 overlap, 3 waits"},
 	{"the newest, whatever is lost", "cancel_running", "due, due, stop 1~, lose, minute, minute", "1 Canceled, 2 Queued"},
+
+	{"skip beside a backfill", "skip", "fill, due, end -3, due", "-3 Completed, -2 Queued, -1 waits, 1 overlap, 2 overlap"},
+	{"behind a backfill, before the next of it", "buffer_one", "fill, due, end -3", "-3 Completed, -2 Queued, -1 waits, 1 Queued"},
+	{"a backfill is not cancelled", "cancel_running", "fill, due, minute", "-3 Queued, -2 waits, -1 waits, 1 waits"},
+	{"but waited for", "cancel_running", "fill, due, due, end -3, end -2", "-3 Completed, -2 Completed, -1 Queued, 1 overlap, 2 Queued"},
+	{"a backfill waits for nobody else", "buffer_all", "due, fill, due, end -3", "-3 Completed, -2 Queued, -1 waits, 1 Queued, 2 waits"},
+	{"a backfill, whatever is lost", "allow", "fill, end -3~, lose, minute, minute", "-3 Completed, -2 Queued, -1 waits"},
 
 	{"disabled while some wait", "buffer_all", "due, due, due, disable, minute", "1 Queued, 2 disabled, 3 disabled, Disabled"},
 	{"deleted while some wait", "buffer_all", "due, due, due, delete, minute", "1 Queued, 2 deleted, 3 deleted"},

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Overlap is what becomes of an occurrence whose turn comes while another of its schedule is under way: claimed,
-// submitted or uncertain, also a manual or backfilled one.
+// Overlap is what becomes of an occurrence whose turn comes while another of its schedule is under way: claimed, also
+// between tries of its submission, submitted or uncertain; also a manual or backfilled one.
 type Overlap string
 
 const (
@@ -89,7 +89,8 @@ func (o Occurrence) replaces(others Others) Turn {
 	if free {
 		return Turn{Start: true, Skip: others.Buffered}
 	}
-	return Turn{Buffer: true, Skip: others.Buffered, Cancel: others.UnderWay}
+	cancel := slices.DeleteFunc(slices.Clone(others.UnderWay), backfilled) // somebody wants those of a backfill: they are waited for
+	return Turn{Buffer: true, Skip: others.Buffered, Cancel: cancel}
 }
 
 // precedes reports whether an id is that of a regular occurrence of a later time.

@@ -119,6 +119,8 @@ func TestTurn(t *testing.T) {
 		{"all that are under way", all[5:], "105", "101 103m 104", "", "buffer, cancel 101 103m 104"},
 		{"and again", all[5:], "105+", "104", "", "buffer, cancel 104"},
 		{"one that was asked for, and later", all[5:], "105", "106m", "", "buffer, cancel 106m"},
+		{"those of a backfill are waited for", all[5:], "105", "103b 104m", "", "buffer, cancel 104m"},
+		{"and only those", all[5:], "105", "103b", "104", "buffer, skip 104"},
 		{"what waits gives way", all[5:], "105", "102", "103 104", "buffer, skip 103 104, cancel 102"},
 		{"a newer one waits", all[5:], "105", "102", "106", "skipped"},
 		{"a newer one waits, and this one did", all[5:], "105+", "102", "106", "skipped"},

@@ -181,12 +181,12 @@ func (db *DB) named(ctx context.Context, o schedule.Occurrence, from, to string,
 	return ids, nil
 }
 
-// Next returns the occurrences that the end of o brings on: the first of its queue, at most max, and of a backfill the
-// first of those that wait for that, too. o may be as it was before.
+// Next returns the occurrences that the end of o brings on: the first of its queue, at most max; of a backfill, before that,
+// those of the schedule's own that wait for it, too. o may be as it was before.
 func (db *DB) Next(ctx context.Context, o schedule.Occurrence, max int) (ids []string, err error) {
 	queues := []string{queueOf(o)}
 	if o.Kind == schedule.Backfilled && o.Overlap.Queues() {
-		queues = append(queues, bufferedOf(o.ScheduleID()))
+		queues = []string{bufferedOf(o.ScheduleID()), queueOf(o)}
 	}
 	for _, queue := range queues {
 		first, err := db.named(ctx, o, queue, endOf(queue), max)
