@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -80,7 +81,7 @@ func (m *moved) putOld() {
 	s.Put(azuremltest.Pipeline{ID: trainID, Name: "train", Parameters: map[string]string{"who": "world", "input": ""}})
 	s.PutComponent(azuremltest.Component{Name: "score", Version: "3", Inputs: map[string]azuremltest.ComponentInput{
 		"at": {Type: "string"}, "n": {Type: "integer", Default: "1"},
-	}})
+	}, Outputs: map[string]string{"scores": "uri_folder"}})
 	daily := map[string]any{"Frequency": "Day", "Interval": 1, "StartTime": "2020-01-01T00:00:00", "TimeZone": nil, "Schedule": map[string]any{"Hours": []int{9}, "Minutes": []int{30}}}
 	s.PutV1Schedule(
 		azuremltest.V1Entity("v1-time", "by time", trainID, "night", map[string]any{
@@ -99,16 +100,25 @@ func (m *moved) putOld() {
 		azuremltest.V1Entity("v1-off", "off", trainID, "night", map[string]any{"Recurrence": daily, "EntityStatus": "Disabled"}),
 	)
 	job := map[string]any{
-		"jobType": "Pipeline", "experimentName": "scores", "settings": map[string]any{"continue_on_step_failure": false},
+		"jobType": "Pipeline", "experimentName": "scores", "settings": map[string]any{"continue_on_step_failure": false, "force_rerun": true},
 		"componentId": "/subscriptions/" + s.Subscription + "/resourceGroups/bells/providers/Microsoft.MachineLearningServices/workspaces/tower/components/score/versions/3",
 		"inputs":      map[string]any{"at": map[string]any{"jobInputType": "literal", "value": "${{creation_context.trigger_time}}"}},
+		"outputs": map[string]any{"scores": map[string]any{
+			"jobOutputType": "uri_folder", "mode": "Upload", "uri": "azureml://datastores/d/paths/${{name}}/${{creation_context.trigger_time}}/",
+		}},
+		"tags": map[string]any{"team": "bells"},
 	}
+	inline := maps.Clone(job) // of its own steps, as the command line makes of a file
+	delete(inline, "componentId")
+	inline["jobs"] = map[string]any{"step": map[string]any{"type": "command"}}
+	inline["identity"] = map[string]any{"identityType": "Managed"}
+	of := map[string]map[string]any{"v2-hours": job, "v2-cron": inline}
 	for name, trigger := range map[string]map[string]any{
 		"v2-hours": {"triggerType": "Recurrence", "frequency": "Hour", "interval": 6, "startTime": "2026-01-01 00:20:00", "timeZone": "W. Europe Standard Time"},
 		"v2-cron":  {"triggerType": "Cron", "expression": "15 6 13 * MON-FRI", "timeZone": "W. Europe Standard Time"},
 	} {
 		s.PutV2ScheduleOf(name, "2026-01-01T00:00:00Z", map[string]any{
-			"isEnabled": true, "trigger": trigger, "action": map[string]any{"actionType": "CreateJob", "jobDefinition": job},
+			"isEnabled": true, "trigger": trigger, "action": map[string]any{"actionType": "CreateJob", "jobDefinition": of[name]},
 		})
 	}
 }
@@ -270,8 +280,12 @@ func (m *moved) checkChanges(files int) {
 				m.t.Errorf("a run with %v, %v", path, run.Parameters)
 			}
 		default:
-			if at := run.Job.Inputs["at"].Value; !strings.HasPrefix(at, "2026-1") {
-				m.t.Errorf("a run at %q", at)
+			at, out, settings := run.Job.Inputs["at"].Value, run.Job.Outputs["scores"].Value, run.Job.Definition["settings"].(map[string]any)
+			if !strings.HasPrefix(at, "2026-1") || out != "azureml://datastores/d/paths/${{name}}/"+at+"/" || settings["force_rerun"] != true || run.Tags["team"] != "bells" {
+				m.t.Errorf("a run at %q to %s, with %v, %v", at, out, settings, run.Tags)
+			}
+			if run.Tags["carillon_schedule"] == "v2-cron" && (run.Job.Definition["jobs"] == nil || run.Job.Definition["identity"] == nil) {
+				m.t.Errorf("a run of %v", run.Job.Definition)
 			}
 		}
 	}

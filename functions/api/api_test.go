@@ -321,7 +321,9 @@ func TestEnableWhatIsOver(t *testing.T) {
 func TestBadInput(t *testing.T) {
 	s := newSite(t)
 	s.fake.Put(pipeline.Pipeline{Ref: schedule.PipelineRef{Kind: "local", ID: "strict"}, Required: []string{"path"}})
+	s.fake.Put(pipeline.Pipeline{Ref: schedule.PipelineRef{Kind: "local", ID: "places"}, Places: true, Settings: true, Outputs: map[string]string{"model": "uri_folder"}})
 	s.want(201, s.call("POST", "/api/schedules", body15("s")))
+	s.want(201, s.call("POST", "/api/schedules", with(strings.Replace(body15("p"), "hello", "places", 1), `"outputs": {"model": "x"}, "settings": {"a": 1}`)))
 	many := strings.Repeat("x", MaxBody)
 	span := `{"from": "2026-01-01T00:00:00.` + strings.Repeat("0", 90) + `Z", "to": "2026-01-02T00:00"}`
 	for _, row := range []struct {
@@ -342,6 +344,9 @@ func TestBadInput(t *testing.T) {
 		{"POST", "/api/schedules", strings.Replace(body15("x"), "15", "0", 1), nil, 422, "invalid_fields", "interval"},
 		{"POST", "/api/schedules", with(body15("x"), `"calendars": ["holidays"]`), nil, 422, "invalid_fields", `"calendars[0]","message":"there is no calendar holidays"`},
 		{"POST", "/api/schedules", with(body15("x"), `"calendars": ["a", "a"]`), nil, 422, "invalid_fields", `"calendars[1]"`},
+		{"POST", "/api/schedules", with(body15("x"), `"outputs": {"model": "x"}`), nil, 422, "invalid_fields", `"outputs","message":"are for pipeline jobs and batch endpoints (v2)`},
+		{"POST", "/api/schedules", with(body15("x"), `"settings": {"force_rerun": true}`), nil, 422, "invalid_fields", `"settings","message":"are for pipeline jobs (v2)`},
+		{"POST", "/api/schedules", with(strings.Replace(body15("x"), "hello", "places", 1), `"outputs": {"modle": "x"}`), nil, 422, "invalid_fields", `"outputs.modle","message":"is no output of pipeline local:places, which has: model"`},
 		{"POST", "/api/schedules", with(body15("x"), `"jitter": "25h"`), nil, 422, "invalid_fields", `"jitter","message":"may be 24h at most"`},
 		{"POST", "/api/schedules", with(body15("x"), `"max_runs": 0`), nil, 422, "invalid_fields", `"max_runs"`},
 		{"POST", "/api/schedules", strings.Replace(body15("x"), "hello", "strict", 1), nil, 422, "invalid_fields", `"parameters.path","message":"is required by pipeline local:strict"`},

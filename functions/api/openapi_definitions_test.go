@@ -24,6 +24,7 @@ func TestContractDefinitions(t *testing.T) {
 	}{
 		{with(minutely), true},
 		{with(minutely + `, "description": "d", "parameters": {"a.b": "x", "n": 1, "b": true}, "status": "Disabled", "continue_on_step_failure": true`), true},
+		{with(minutely + `, "outputs": {"model": "uri_folder(upload):azureml://datastores/d/paths/{{ .Nominal }}"}, "settings": {"force_rerun": true, "x": {"y": [1]}}, "tags": {"team": "x", "n": 1}`), true},
 		{with(minutely + `, "catch_up": {"policy": "all", "window": "1d12h"}`), true},
 		{with(minutely + `, "jitter": "1h30m", "calendars": ["holidays", "Blackout-2"], "max_runs": 1000`), true},
 		{with(minutely + `, "calendars": []`), true},
@@ -43,6 +44,10 @@ func TestContractDefinitions(t *testing.T) {
 		{`{}`, false},
 		{`[]`, false},
 		{with(""), false},
+		{with(minutely + `, "outputs": {"model": ["x"]}`), false},
+		{with(minutely + `, "settings": {"continue_on_step_failure": true}`), false},
+		{with(minutely + `, "settings": [1]`), false},
+		{with(minutely + `, "tags": {"team": ""}`), false},
 		{with(minutely + `, "overlap": "queue"`), false},
 		{with(minutely + `, "pause_after_failures": 0`), false},
 		{on(`{"type": "datastore"}`), false},

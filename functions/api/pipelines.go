@@ -24,6 +24,7 @@ type pipelineView struct {
 	Description string               `json:"description,omitempty"`
 	Parameters  map[string]string    `json:"parameters,omitempty"` // with their defaults
 	Required    []string             `json:"required,omitempty"`   // parameters without a default
+	Outputs     map[string]string    `json:"outputs,omitempty"`    // with their types
 	Problem     string               `json:"problem,omitempty"`    // why it cannot run as it stands
 	Deployments []string             `json:"deployments,omitempty"`
 	Default     string               `json:"default_deployment,omitempty"`
@@ -192,7 +193,7 @@ func (l *inventory) view(p pipeline.Pipeline) pipelineView {
 // viewPipeline shows what a far side says of a pipeline, and who has disabled it here, if anybody.
 func viewPipeline(p pipeline.Pipeline, stop *schedule.Stop) pipelineView {
 	v := pipelineView{
-		Pipeline: p.Ref, Name: p.Name, Description: p.Description, Parameters: p.Parameters, Required: p.Required, Problem: p.Problem,
+		Pipeline: p.Ref, Name: p.Name, Description: p.Description, Parameters: p.Parameters, Required: p.Required, Outputs: p.Outputs, Problem: p.Problem,
 		Deployments: p.Deployments, Default: p.Default, Status: schedule.Active, Schedules: []userView{},
 	}
 	if stop != nil {

@@ -36,6 +36,7 @@ type runView struct {
 	Pipeline   schedule.PipelineRef `json:"pipeline,omitzero"`
 	Experiment string               `json:"experiment,omitempty"`
 	Parameters map[string]string    `json:"parameters,omitempty"` // of a waiting one, those given for it; then all that the run gets
+	Outputs    map[string]string    `json:"outputs,omitempty"`    // where they go, from its submission on
 	Revision   int                  `json:"revision"`             // of the schedule, when it was recorded
 	Attempts   int                  `json:"attempts,omitempty"`
 	By         string               `json:"by,omitempty"`
@@ -54,7 +55,7 @@ func viewRun(o schedule.Occurrence) runView {
 	v := runView{
 		ID: o.ID, Schedule: o.Schedule, Kind: o.Kind, Status: o.Status, Reason: o.Reason, Error: o.Error,
 		Nominal: o.Nominal, Last: o.Last, Count: o.Count, Recorded: o.Recorded, Submitted: o.Submitted,
-		Started: o.Started, Ended: o.Ended, Pipeline: o.Pipeline, Experiment: o.Experiment, Parameters: o.Parameters,
+		Started: o.Started, Ended: o.Ended, Pipeline: o.Pipeline, Experiment: o.Experiment, Parameters: o.Parameters, Outputs: o.Outputs,
 		Revision: o.Revision, Attempts: o.Attempts, By: o.By, Buffered: o.Buffered, Run: o.Run, Link: o.Link,
 		Changes: o.Changes, DataPath: o.DataPath,
 	}
@@ -235,7 +236,7 @@ func (f *Function) ownParameters(ctx context.Context, s schedule.Schedule, data 
 	}
 	own, errs := schedule.DecodeParameters(data)
 	if len(errs) == 0 {
-		errs = schedule.CheckTemplates(own, s.Trigger.Uses())
+		errs = schedule.CheckTemplates("parameters", own, s.Trigger.Uses())
 	}
 	if target, ok := f.Targets[s.Pipeline.Kind]; ok && len(errs) == 0 {
 		if p, err := target.Get(ctx, s.Pipeline); err == nil {

@@ -228,7 +228,7 @@ func (f *Function) checkPipeline(ctx context.Context, d schedule.Definition, old
 	if p.Problem != "" && (!p.Disabled || starts(d, old)) {
 		return recur.FieldErrors{{Field: "pipeline.id", Message: "pipeline " + d.Pipeline.String() + " cannot run as it stands: " + p.Problem}}
 	}
-	errs := unknownParameters(p, d.Parameters, "parameters")
+	errs := append(unknownParameters(p, d.Parameters, "parameters"), unknownParts(p, d)...)
 	data := ""
 	if d.Trigger.Watch != nil {
 		data = d.Trigger.DataPathParameter
@@ -239,6 +239,26 @@ func (f *Function) checkPipeline(ctx context.Context, d schedule.Definition, old
 	for _, name := range p.Required {
 		if _, ok := d.Parameters[name]; !ok && name != data {
 			errs = append(errs, recur.FieldError{Field: "parameters." + name, Message: "is required by pipeline " + p.Ref.String()})
+		}
+	}
+	return errs
+}
+
+// unknownParts finds what a definition says of its runs that the pipeline does not take.
+func unknownParts(p pipeline.Pipeline, d schedule.Definition) (errs recur.FieldErrors) {
+	if len(d.Settings) > 0 && !p.Settings {
+		errs = append(errs, recur.FieldError{Field: "settings", Message: "are for pipeline jobs (v2): runs of pipeline " + p.Ref.String() + " take none"})
+	}
+	if len(d.Outputs) > 0 && !p.Places {
+		return append(errs, recur.FieldError{Field: "outputs", Message: "are for pipeline jobs and batch endpoints (v2): pipeline " + p.Ref.String() + " lets nobody say where they go"})
+	}
+	for _, name := range sortedKeys(d.Outputs) {
+		if _, ok := p.Outputs[name]; p.Outputs != nil && !ok {
+			message := "is no output of pipeline " + p.Ref.String() + ", which has none"
+			if len(p.Outputs) > 0 {
+				message = "is no output of pipeline " + p.Ref.String() + ", which has: " + strings.Join(sortedKeys(p.Outputs), ", ")
+			}
+			errs = append(errs, recur.FieldError{Field: "outputs." + name, Message: message})
 		}
 	}
 	return errs

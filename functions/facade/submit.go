@@ -203,7 +203,7 @@ func (f *Function) parameters(ctx context.Context, s schedule.Schedule, data []b
 		own[name] = strings.ReplaceAll(value, braces, writtenBraces)
 	}
 	if len(errs) == 0 {
-		errs = schedule.CheckTemplates(own, s.Trigger.Uses())
+		errs = schedule.CheckTemplates("parameters", own, s.Trigger.Uses())
 	}
 	for i := range errs {
 		errs[i].Field = strings.Replace(errs[i].Field, "parameters", "ParameterAssignments", 1)

@@ -28,6 +28,7 @@ type runView struct {
 	Changes    *changeList // that fired it
 	DataPath   *dataPath
 	Parameters map[string]string
+	Outputs    map[string]string
 	Notice     string // what it waits for, or why there are no live facts
 	Steps      []stepRow
 	Output     *output
@@ -84,7 +85,7 @@ func (f *Function) run(r *http.Request) (page, error) {
 	o = f.live(ctx, o, &v, zone, now)
 	v.Output = f.output(ctx, o)
 	v.Row, v.Error, v.Link, v.Facts = rowOf(o, zone, now), o.Error, o.Link, runFacts(o, zone, now)
-	v.Pipeline, v.Parameters, v.DataPath = o.Pipeline, o.Parameters, dataPathOf(o)
+	v.Pipeline, v.Parameters, v.Outputs, v.DataPath = o.Pipeline, o.Parameters, o.Outputs, dataPathOf(o)
 	if v.Error == v.Reason {
 		v.Error = ""
 	}

@@ -16,7 +16,7 @@ import (
 func (f *Function) prepare(ctx context.Context, o *schedule.Occurrence, d schedule.Definition, r store.Record) error {
 	*o = o.Prepared(d)
 	o.Overlap, o.PauseAfter = r.Schedule.Value.Overlap, r.Schedule.Value.PauseAfter // how it is started is said by the schedule as it is now
-	need := schedule.Needs(o.Parameters)
+	need := schedule.Needs(o.Parameters, o.Outputs)
 	v := o.Values(d.Trigger.Zone())
 	if need.Changes && o.Windowed() {
 		changes, err := f.changes(ctx, *o)
@@ -44,11 +44,15 @@ func (f *Function) prepare(ctx context.Context, o *schedule.Occurrence, d schedu
 		}
 		v.Previous.RunID, v.Previous.Status = previous.Value.Run, previous.Value.Status
 	}
-	filled, err := schedule.Render(o.Parameters, v)
+	parameters, err := schedule.Render("parameters", o.Parameters, v)
 	if err != nil {
 		return err
 	}
-	o.Parameters = filled
+	outputs, err := schedule.Render("outputs", o.Outputs, v)
+	if err != nil {
+		return err
+	}
+	o.Parameters, o.Outputs = parameters, outputs
 	return nil
 }
 

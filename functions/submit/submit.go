@@ -318,7 +318,7 @@ func (f *Function) submit(ctx context.Context, o schedule.Occurrence) schedule.O
 	run, err := target.Submit(ctx, pipeline.Submission{
 		Name: o.ID, Pipeline: o.Pipeline, Experiment: o.Experiment, Parameters: o.Parameters,
 		Schedule: o.Schedule, Occurrence: o.ID, Again: o.Claim.Again,
-		ContinueOnStepFailure: o.ContinueOnStepFailure, DataPath: dataPath(o), Tags: o.Tags,
+		ContinueOnStepFailure: o.ContinueOnStepFailure, DataPath: dataPath(o), Outputs: o.Outputs, Settings: o.Settings, Tags: o.Tags,
 	})
 	if err == nil {
 		return o.Accepted(run, f.Now())

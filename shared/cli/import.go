@@ -187,6 +187,10 @@ type importItem struct {
 		Pipeline   schedule.PipelineRef `json:"pipeline"`
 		Experiment string               `json:"experiment"`
 		Parameters map[string]string    `json:"parameters"`
+		Outputs    map[string]string    `json:"outputs"`
+		Tags       map[string]string    `json:"tags"`
+
+		Settings map[string]json.RawMessage `json:"settings"`
 	} `json:"definition"`
 	When        string    `json:"when"`
 	Differences []string  `json:"differences"`
@@ -227,6 +231,9 @@ func (v importItem) sheet() string {
 	}
 	s.line("Experiment", v.Definition.Experiment)
 	s.lines("Parameters", pairs(v.Definition.Parameters))
+	s.lines("Outputs", pairs(v.Definition.Outputs))
+	s.lines("Settings", pairs(v.Definition.Settings))
+	s.lines("Tags", pairs(v.Definition.Tags))
 	s.line("Trigger", v.When)
 	s.lines("Differences", v.Differences)
 	s.lines("Problems", v.Problems)

@@ -128,6 +128,7 @@ type pipelineView struct {
 	Name        string
 	Description string
 	Parameters  map[string]string
+	Outputs     map[string]string
 	Required    []string // parameters without a default
 	Problem     string
 	Deployments []string
@@ -211,6 +212,7 @@ func (v pipelineView) sheet() string {
 	}
 	s.line("Problem", v.Problem)
 	s.lines("Parameters", v.parameters())
+	s.lines("Outputs", pairs(v.Outputs))
 	for i, name := range v.Deployments {
 		if name == v.Default {
 			v.Deployments[i] += " (the default)"

@@ -20,6 +20,9 @@ type scheduleView struct {
 	Pipeline    schedule.PipelineRef
 	Experiment  string
 	Parameters  map[string]string
+	Outputs     map[string]string
+	Settings    map[string]json.RawMessage
+	Tags        map[string]string
 	Trigger     struct {
 		TimeZone string `json:"time_zone"`
 	}
@@ -95,6 +98,7 @@ type runView struct {
 	Pipeline   schedule.PipelineRef
 	Experiment string
 	Parameters map[string]string
+	Outputs    map[string]string
 	Revision   int
 	Attempts   int
 	By         string
@@ -194,6 +198,9 @@ func (v scheduleView) sheet(etag string, now time.Time) string {
 	s.line("Pipeline", v.Pipeline.String())
 	s.line("Experiment", v.Experiment)
 	s.lines("Parameters", pairs(v.Parameters))
+	s.lines("Outputs", pairs(v.Outputs))
+	s.lines("Settings", pairs(v.Settings))
+	s.lines("Tags", pairs(v.Tags))
 	s.line("Trigger", v.When)
 	s.line("Catch-up", strings.TrimSpace(v.CatchUp.Policy+" "+v.CatchUp.Window))
 	if v.Jitter != "" {
@@ -371,6 +378,7 @@ func (v runView) sheet(now time.Time) string {
 	}
 	s.line("Experiment", v.Experiment)
 	s.lines("Parameters", pairs(v.Parameters))
+	s.lines("Outputs", pairs(v.Outputs))
 	v.data(&s)
 	s.line("Time", clock(v.Nominal.UTC()))
 	s.line("Recorded", clock(v.Recorded.UTC()))
@@ -415,10 +423,10 @@ func (v stepView) row(now time.Time) []string {
 	return []string{v.Name, v.Status, orDash(took(v.Started, v.Ended, now)), orDash(exit), cut(v.Error)}
 }
 
-func pairs(values map[string]string) []string {
+func pairs[V ~string | ~[]byte](values map[string]V) []string {
 	var all []string
 	for _, name := range slices.Sorted(maps.Keys(values)) {
-		all = append(all, name+"="+values[name])
+		all = append(all, name+"="+string(values[name]))
 	}
 	return all
 }

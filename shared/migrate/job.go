@@ -12,10 +12,8 @@ import (
 // defaultExperiment is where the resource manager puts jobs that name none.
 const defaultExperiment = "Default"
 
-const (
-	needsPipeline = "Carillon starts what the workspace has: register it as a pipeline component, or name a job that the schedule has made, " +
-		"and give the pipeline, pipeline_job:component:NAME:VERSION or pipeline_job:job:NAME"
-)
+const needsPipeline = "Carillon starts what the workspace has: register it as a pipeline component, or name a job that was made of it or the old schedule " +
+	"that makes it, and give the pipeline, pipeline_job:component:NAME:VERSION, pipeline_job:job:NAME or pipeline_job:schedule:NAME"
 
 // jobFile reads create_job: the name of a job, the path of a file, or a job with its parts.
 func (o *old) jobFile(v any, own Own) {
@@ -52,7 +50,11 @@ func (o *old) jobResource(job object, own Own) {
 		o.pipeline = o.template("azureml:"+template, own)
 	case component != "":
 		o.pipeline = o.component("azureml:"+component, own)
-	case own.Pipeline == (schedule.PipelineRef{}):
+	case own.Pipeline != (schedule.PipelineRef{}):
+	case jobName.MatchString(o.source.ID) && len(sorted(job.get("jobs"))) > 0:
+		o.pipeline = schedule.PipelineRef{Kind: "pipeline_job", ID: "schedule:" + o.source.ID}
+		o.differ("it holds the job itself: the import runs it from where it stands, so the old schedule has to stay in the workspace (disabled), and is not to be deleted there")
+	default:
 		o.refuse("it holds the job itself. %s", needsPipeline)
 	}
 	o.inputs(job.get("inputs"), false)
@@ -69,6 +71,7 @@ func (o *old) isPipeline(kind string) bool {
 
 var (
 	assetName  = `[A-Za-z0-9][A-Za-z0-9_.-]*`
+	jobName    = regexp.MustCompile(`^` + assetName + `$`)
 	jobRef     = regexp.MustCompile(`^azureml:(?:(?i:/subscriptions/.*/jobs/))?(` + assetName + `)$`)
 	jobVersion = regexp.MustCompile(`^azureml:(` + assetName + `):` + assetName + `$`)
 	partRef    = regexp.MustCompile(`^azureml:(` + assetName + `)(?::(` + assetName + `)|@latest)$`)
@@ -119,47 +122,97 @@ func (o *old) runs(job object, own Own) {
 		o.experiment = defaultExperiment
 		o.differ("it names no experiment: its runs are grouped under %s here", defaultExperiment)
 	}
-	o.settings(job.object("settings"))
-	if outputs := sorted(job.get("outputs")); len(outputs) > 0 {
-		o.differ("what it says of outputs (%s) is not kept: %s", strings.Join(outputs, ", "), o.instead("outputs"))
-	}
-	o.dropped("job's tags", job.get("tags"))
+	o.kept(job.object("settings"), job.text("compute_id", "compute"))
+	o.placed(job.get("outputs"))
+	o.tagged(job.get("tags"))
 	job.get("properties")
-	if job.get("identity") != nil {
-		o.differ("the job's identity is not kept: %s", o.instead("identity"))
-	}
-	if job.get("compute_id", "compute") != nil {
-		o.differ("the job's compute is not kept: %s", o.instead("compute"))
+	if who := job.get("identity"); who != nil && !o.held() {
+		o.differ("the job's identity is not kept: %s", o.instead())
 	}
 	for _, of := range []string{"type", "job_type", "name", "display_name", "description", "services", "jobs", "is_archived", "status"} {
 		job.get(of)
 	}
 }
 
+// held reports whether the pipeline is the old schedule's own job: all that is not said anew stays as it is there.
+func (o *old) held() bool { return strings.HasPrefix(o.pipeline.ID, "schedule:") }
+
 // instead is what applies where a schedule's own word is not kept.
-func (o *old) instead(field string) string {
+func (o *old) instead() string {
 	if name, ok := strings.CutPrefix(o.pipeline.ID, "job:"); ok {
 		return "that of job " + name + " applies"
-	}
-	if strings.HasSuffix(field, "compute") {
-		return "the setting CARILLON_AZUREML_COMPUTE applies"
 	}
 	return "that of the pipeline applies"
 }
 
-// settings reads a pipeline's settings, of which a definition holds one.
-func (o *old) settings(s object) {
-	const goOn = "continue_on_step_failure"
+// kept reads a pipeline's settings. compute is the job's own, which for a pipeline is the one that its steps have by default.
+func (o *old) kept(s object, compute string) {
+	const goOn, on = "continue_on_step_failure", "default_compute"
 	o.goOn = s.flag(true, goOn)
 	if s.get(goOn) == nil {
 		o.differ("it does not say whether other steps go on after one has failed: v2 lets them, as the newer documentation has it, and so does the import (continue_on_step_failure)")
 	}
 	for _, name := range s.left() {
-		if strings.HasPrefix(name, "_") || folded(name) == folded(goOn) {
+		if strings.HasPrefix(name, "_") || folded(name) == folded(goOn) { // those of the client itself
 			continue
 		}
-		text, _ := textOf(s.fields[name])
-		o.differ("settings.%s (%s) is not kept: %s", name, first(text, "..."), o.instead(name))
+		o.setting(name, s.fields[name])
+	}
+	if _, given := o.settings[on]; compute != "" && !given {
+		o.setting(on, compute)
+	}
+}
+
+func (o *old) setting(name string, v any) {
+	if o.settings == nil {
+		o.settings = map[string]any{}
+	}
+	o.settings[name] = v
+}
+
+// modes are how data reach a step, by the resource manager's words without letter case.
+var modes = map[string]string{
+	"readonlymount": "ro_mount", "romount": "ro_mount", "readwritemount": "rw_mount", "rwmount": "rw_mount", "download": "download", "direct": "direct",
+	"evalmount": "eval_mount", "evaldownload": "eval_download", "upload": "upload",
+}
+
+// moded is the beginning of a text that names its type and mode.
+func moded(kind, mode string) string {
+	switch {
+	case kind == "" && mode == "":
+		return ""
+	case kind == "":
+		kind = "uri_folder"
+	}
+	if mode == "" {
+		return kind + ":"
+	}
+	return kind + "(" + mode + "):"
+}
+
+// placed keeps where outputs go. A macro in an address is the service's own affair, but for the time of the schedule.
+func (o *old) placed(v any) {
+	outputs, _ := v.(map[string]any)
+	for _, name := range sorted(v) {
+		fields, _ := outputs[name].(map[string]any)
+		out := objectOf(fields)
+		kind := dataKinds[folded(out.text("type", "job_output_type"))]
+		address := strings.TrimPrefix(out.text("path", "uri"), "azureml:")
+		if !strings.Contains(address, "://") {
+			address = out.text("path", "uri")
+		}
+		mode := modes[folded(out.text("mode"))]
+		out.get("description")
+		for _, lost := range out.left() {
+			o.differ("%s of output %s is not kept: %s", lost, name, o.instead())
+		}
+		if address == "" && mode == "" {
+			continue // the service chooses, as it does without a word
+		}
+		if o.outputs == nil {
+			o.outputs = map[string]string{}
+		}
+		o.outputs[name] = moded(kind, mode) + timed(address)
 	}
 }
 
@@ -169,30 +222,27 @@ var dataKinds = map[string]string{
 	"custommodel": "custom_model", "mlflowmodel": "mlflow_model", "tritonmodel": "triton_model",
 }
 
-// marked are the types that a parameter's text can name itself.
-var marked = []string{"uri_file", "uri_folder", "mltable"}
-
 // inputs reads a job's inputs.
 func (o *old) inputs(v any, file bool) {
 	values, _ := v.(map[string]any)
 	for _, name := range slices.Sorted(maps.Keys(values)) {
-		text, kind := "", ""
+		text, mark := "", ""
 		if fields, isObject := values[name].(map[string]any); isObject {
-			text, kind = o.input(name, objectOf(fields), file)
+			text, mark = o.input(name, objectOf(fields), file)
 		} else if plain, ok := textOf(values[name]); ok {
 			text = plain
 		} else {
 			o.refuse("input %s is a list, which no input is", name)
 		}
 		if values[name] != nil {
-			o.fill(name, text, kind)
+			o.fill(name, text, mark)
 		}
 	}
 }
 
-// input is a value of an input and its type, "" for a literal.
-func (o *old) input(name string, in object, file bool) (text, kind string) {
-	kind = dataKinds[folded(in.text("type", "job_input_type"))]
+// input is a value of an input, and what says before it which data it is, "" for a literal.
+func (o *old) input(name string, in object, file bool) (text, mark string) {
+	kind := dataKinds[folded(in.text("type", "job_input_type"))]
 	if v := in.get("value"); v != nil {
 		text, _ = textOf(v)
 		return text, ""
@@ -210,14 +260,15 @@ func (o *old) input(name string, in object, file bool) (text, kind string) {
 	if file && !strings.HasPrefix(text, "azureml:") && !strings.Contains(text, "://") {
 		o.refuse("input %s is the file or folder %s of somebody's machine, which the old client uploaded: give it an address in a datastore, azureml://datastores/NAME/paths/PATH", name, text)
 	}
-	if mode := in.text("mode"); mode != "" {
-		o.differ("the mode %s of input %s is not kept: %s", mode, name, o.instead("mode"))
+	mode := in.text("mode")
+	if mode != "" && modes[folded(mode)] == "" {
+		o.differ("the mode %s of input %s is not known, and not kept: %s", mode, name, o.instead())
 	}
-	return text, kind
+	return text, moded(kind, modes[folded(mode)])
 }
 
 // fill sets a parameter to a text of v2.
-func (o *old) fill(name, text, kind string) {
+func (o *old) fill(name, text, mark string) {
 	value, replaced, unknown := template(text)
 	for _, m := range replaced {
 		switch m {
@@ -230,12 +281,5 @@ func (o *old) fill(name, text, kind string) {
 	for _, m := range unknown {
 		o.differ("input %s has ${{%s}}, which Carillon does not fill in: it is sent as it stands", name, m)
 	}
-	switch {
-	case kind == "":
-	case slices.Contains(marked, kind):
-		value = kind + ":" + value
-	default:
-		o.differ("input %s is a %s: its address is kept, its type is that which the pipeline declares", name, kind)
-	}
-	o.set(name, value)
+	o.set(name, mark+value)
 }

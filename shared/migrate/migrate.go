@@ -14,6 +14,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -127,6 +128,9 @@ type old struct {
 	pipeline    schedule.PipelineRef
 	experiment  string
 	parameters  map[string]string
+	outputs     map[string]string
+	settings    map[string]any
+	tags        map[string]string
 	trigger     map[string]any // as schedule.Decode reads it
 	goOn        bool           // after a failed step
 	differences []string
@@ -140,6 +144,25 @@ func (o *old) differ(format string, args ...any) {
 func (o *old) refuse(format string, args ...any) {
 	o.problems = append(o.problems, fmt.Sprintf(format, args...))
 }
+
+// tagged keeps the tags that runs get. Runs have Carillon's own besides.
+func (o *old) tagged(v any) {
+	tags, _ := v.(map[string]any)
+	for _, name := range slices.Sorted(maps.Keys(tags)) {
+		text, ok := textOf(tags[name])
+		switch {
+		case name == "" || len(name) > maxTagName || !ok || text == "" || len(text) > maxTag:
+			o.differ("the tag %.100q of its runs is not kept: a tag is a text that is not empty here", name)
+		case o.tags == nil:
+			o.tags = map[string]string{name: text}
+		default:
+			o.tags[name] = text
+		}
+	}
+}
+
+// What schedule.Decode takes for a tag, in bytes.
+const maxTagName, maxTag = 256, 4096
 
 // set gives a parameter its value, as a template that is filled in with the very same text.
 func (o *old) set(name, text string) {
@@ -169,6 +192,15 @@ func (o *old) plan(own Own, now time.Time) Plan {
 	}
 	if len(o.parameters) > 0 {
 		fields["parameters"] = o.parameters
+	}
+	if len(o.outputs) > 0 {
+		fields["outputs"] = o.outputs
+	}
+	if len(o.settings) > 0 {
+		fields["settings"] = o.settings
+	}
+	if len(o.tags) > 0 {
+		fields["tags"] = o.tags
 	}
 	if o.goOn {
 		fields["continue_on_step_failure"] = true

@@ -152,7 +152,7 @@ func TestBraces(t *testing.T) {
 			continue
 		}
 		d, _ := schedule.Decode(plans[0].Definition)
-		got, err := schedule.Render(d.Parameters, schedule.Values{})
+		got, err := schedule.Render("parameters", d.Parameters, schedule.Values{})
 		if err != nil || got["a"] != text {
 			t.Errorf("%s became %s, %v", text, got["a"], err)
 		}

@@ -40,6 +40,15 @@ func template(text string) (out string, replaced, unknown []string) {
 	}
 }
 
+// timed is the address of an output as a template of ours. Macros that the service fills in for every job stay.
+func timed(address string) string {
+	parts := strings.Split(address, "${{creation_context.trigger_time}}")
+	for i, part := range parts {
+		parts[i] = literal(part)
+	}
+	return strings.Join(parts, macros["creation_context.trigger_time"])
+}
+
 // join puts parts of a template together: a brace before an action would be read as part of it.
 func join(a, b string) string {
 	if strings.HasSuffix(a, "{") && strings.HasPrefix(b, "{") {

@@ -127,9 +127,7 @@ func (o *old) submission(s object) {
 	for _, name := range sorted(sets) {
 		o.set(name, literal(DataSetPrefix+string(written(sets[name]))))
 	}
-	if tags := sorted(s.get("tags")); len(tags) > 0 {
-		o.differ("the tags that its runs got (%s) are not kept: runs have Carillon's own", strings.Join(tags, ", "))
-	}
+	o.tagged(s.get("tags"))
 }
 
 // How a published pipeline's parameters are given what is no text: shared/pipeline/azureml reads it so.

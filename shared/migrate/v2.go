@@ -148,7 +148,7 @@ func (o *old) invocation(d object, own Own) {
 		o.differ("it names no experiment: the import names the endpoint's, %s", o.experiment)
 	}
 	o.inputs(call.get("inputs", "input_data"), false)
-	o.dropped("outputs", call.get("outputs", "output_data"))
+	o.placed(call.get("outputs", "output_data"))
 	o.differ("how a schedule describes the call of a batch endpoint is not documented: compare the parameters with what the endpoint takes")
 }
 

@@ -4,6 +4,7 @@ package pipeline
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -56,9 +57,11 @@ type Submission struct {
 	Pipeline   schedule.PipelineRef
 	Experiment string
 	Parameters map[string]string
-	DataPath   *DataPath // where the changed data are, when the schedule asked for it in a parameter
-	Schedule   string    // its name, for display
-	Occurrence string    // its id; travels with the run as a tag
+	DataPath   *DataPath                  // where the changed data are, when the schedule asked for it in a parameter
+	Outputs    map[string]string          // where outputs go, by name; of a pipeline that has Places
+	Settings   map[string]json.RawMessage // of a pipeline that has Settings
+	Schedule   string                     // its name, for display
+	Occurrence string                     // its id; travels with the run as a tag
 
 	// Tags are those of whoever asked for the run. A target that knows tags gives them to the run, beside its own, which
 	// are not replaced; others leave them out.
@@ -87,6 +90,10 @@ type Pipeline struct {
 	Required    []string             `json:"required,omitempty"`   // parameters without a default
 	Problem     string               `json:"problem,omitempty"`    // why it cannot run as it stands
 	Disabled    bool                 `json:"-"`                    // the far side's own switch is off, which is the Problem
+
+	Outputs  map[string]string `json:"outputs,omitempty"` // with their types; nil: not known
+	Places   bool              `json:"-"`                 // a schedule may say where outputs go
+	Settings bool              `json:"-"`                 // a schedule may give settings
 
 	Deployments []string `json:"deployments,omitempty"`        // of an endpoint, by name, where a list tells them
 	Default     string   `json:"default_deployment,omitempty"` // the one that the endpoint itself stands for

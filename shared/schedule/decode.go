@@ -1,6 +1,7 @@
 package schedule
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"regexp"
@@ -20,6 +21,7 @@ const (
 	MaxTrigger = 16 << 10
 
 	maxText      = 4096
+	maxTagName   = 256
 	maxCalendars = 10
 )
 
@@ -48,6 +50,9 @@ func Decode(data []byte) (Definition, recur.FieldErrors) {
 		Pipeline:    decodePipeline(o, &errs),
 		Experiment:  required(o, "experiment", 255, somePattern, "the name under which runs are grouped"),
 		Parameters:  parameters("parameters", o.Value("parameters"), &errs),
+		Outputs:     parameters("outputs", o.Value("outputs"), &errs),
+		Settings:    decodeSettings(o, &errs),
+		Tags:        decodeTags(o, &errs),
 		Trigger:     decodeTrigger(o, &errs),
 		CatchUp:     decodeCatchUp(o, &errs),
 		Jitter:      decodeJitter(o),
@@ -63,9 +68,9 @@ func Decode(data []byte) (Definition, recur.FieldErrors) {
 		}
 	}
 	d.checkWatch(o)
-	o.Strangers([]string{"name", "description", "pipeline", "experiment", "parameters", "trigger", "catch_up", "jitter", "calendars", "max_runs", "run_on_create", "overlap", "pause_after_failures", "status", "continue_on_step_failure"})
+	o.Strangers([]string{"name", "description", "pipeline", "experiment", "parameters", "outputs", "settings", "tags", "trigger", "catch_up", "jitter", "calendars", "max_runs", "run_on_create", "overlap", "pause_after_failures", "status", "continue_on_step_failure"})
 	if len(errs) == 0 {
-		errs = CheckTemplates(d.Parameters, d.Trigger.Uses())
+		errs = append(CheckTemplates("parameters", d.Parameters, d.Trigger.Uses()), CheckTemplates("outputs", d.Outputs, d.Trigger.Uses())...)
 	}
 	if len(errs) == 0 {
 		if canonical, err := json.Marshal(d); err != nil || len(canonical) > MaxDefinition {
@@ -90,6 +95,61 @@ func (d Definition) checkWatch(o *recur.Object) {
 			o.Fail("parameters."+name, "gets its value from the change (trigger.data_path_parameter_name): leave it out here")
 		}
 	}
+}
+
+// decodeSettings reads settings, of any type. One of them is every far side's and has a field of its own.
+func decodeSettings(parent *recur.Object, errs *recur.FieldErrors) (s Settings) {
+	raw := parent.Value("settings")
+	if raw == nil {
+		return nil
+	}
+	o, ok := recur.ReadObject("settings", raw, errs)
+	if !ok {
+		return nil
+	}
+	for name, value := range o.All() {
+		switch {
+		case string(value) == "null":
+			continue
+		case name == "continue_on_step_failure":
+			o.Fail(name, "stands beside settings, not in them")
+		case !parameterPattern.MatchString(name):
+			o.Fail(name, "cannot be a setting's name: a letter or _, then up to 127 letters, digits, _ . or -")
+		}
+		if s == nil {
+			s = Settings{}
+		}
+		s[name] = bytes.Clone(value)
+	}
+	return s
+}
+
+// decodeTags reads texts that are not empty, as the services want them.
+func decodeTags(parent *recur.Object, errs *recur.FieldErrors) (tags Tags) {
+	raw := parent.Value("tags")
+	if raw == nil {
+		return nil
+	}
+	o, ok := recur.ReadObject("tags", raw, errs)
+	if !ok {
+		return nil
+	}
+	for name, value := range o.All() {
+		written, ok := scalar(value)
+		switch {
+		case string(value) == "null":
+			continue
+		case name == "" || len(name) > maxTagName:
+			o.Fail(name, "cannot be a tag's name: it takes 1 to %d bytes", maxTagName)
+		case !ok || written == "" || len(written) > maxText:
+			o.Fail(name, "has to be text that is not empty, of at most %d bytes, a number, true or false", maxText)
+		}
+		if tags == nil {
+			tags = Tags{}
+		}
+		tags[name] = written
+	}
+	return tags
 }
 
 // DecodeParameters reads the parameters that a caller gives for one run.

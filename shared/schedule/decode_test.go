@@ -2,6 +2,7 @@ package schedule
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -41,6 +42,10 @@ func TestDecodeValues(t *testing.T) {
 		{"catch-up window", `"catch_up": {"window": "1d12h"}`, func(d Definition) any { return d.CatchUp.window() }, 36 * time.Hour},
 		{"default window", `"catch_up": {}`, func(d Definition) any { return d.CatchUp.window() }, time.Hour},
 		{"window of nothing", `"catch_up": {"window": "0s"}`, func(d Definition) any { return d.CatchUp.window() }, time.Duration(0)},
+		{"an output", `"outputs": {"model": "azureml://datastores/d/paths/{{ .Nominal }}"}`, func(d Definition) any { return d.Outputs["model"] }, "azureml://datastores/d/paths/{{ .Nominal }}"},
+		{"a setting is kept as it is", `"settings": {"force_rerun": true, "a": null}`, func(d Definition) any { return string(d.Settings["force_rerun"]) + fmt.Sprint(len(d.Settings)) }, "true1"},
+		{"a setting of parts", `"settings": {"limits": {"b":[1,"x"]}}`, func(d Definition) any { return string(d.Settings["limits"]) }, `{"b":[1,"x"]}`},
+		{"tags are texts", `"tags": {"team": "x", "n": 1, "none": null}`, func(d Definition) any { return d.Tags["team"] + d.Tags["n"] + fmt.Sprint(len(d.Tags)) }, "x12"},
 		{"continue", `"continue_on_step_failure": true`, func(d Definition) any { return d.ContinueOnStepFailure }, true},
 	} {
 		d, errs := Decode(with(row.patch))
@@ -73,6 +78,17 @@ func TestDecodeNamesWhatIsWrong(t *testing.T) {
 		{`"parameters": {"a": {}}`, "parameters.a"},
 		{`"parameters": {"a b": "x"}`, "parameters.a b"},
 		{`"parameters": {"a": "` + strings.Repeat("x", MaxDefinition) + `"}`, "parameters"},
+		{`"outputs": ["a"]`, "outputs"},
+		{`"outputs": {"a": {}}`, "outputs.a"},
+		{`"outputs": {"a": "{{ .Nowhere }}"}`, "outputs.a"},
+		{`"settings": "fast"`, "settings"},
+		{`"settings": {"continue_on_step_failure": true}`, "settings.continue_on_step_failure"},
+		{`"settings": {"a b": 1}`, "settings.a b"},
+		{`"tags": ["a"]`, "tags"},
+		{`"tags": {"a": ""}`, "tags.a"},
+		{`"tags": {"a": ["x"]}`, "tags.a"},
+		{`"tags": {"": "x"}`, "tags."},
+		{`"tags": {"a": "` + strings.Repeat("x", 4097) + `"}`, "tags.a"},
 		{`"trigger": null`, "trigger"},
 		{`"trigger": {"type": "recurrence", "interval": 15}`, "trigger.frequency"},
 		{`"trigger": {"type": "recurrence", "frequency": "minute", "interval": 0}`, "trigger.interval"},

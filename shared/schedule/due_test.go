@@ -285,6 +285,11 @@ func TestPrepared(t *testing.T) {
 	if d.Parameters["b"] != "2" {
 		t.Error("the definition was changed")
 	}
+	d.Outputs, d.Settings, d.Tags = Parameters{"m": "x"}, Settings{"s": []byte("1")}, Tags{"team": "a", "who": "b"}
+	o = Occurrence{Tags: Tags{"who": "c"}}.Prepared(d)
+	if o.Outputs["m"] != "x" || string(o.Settings["s"]) != "1" || o.Tags["team"] != "a" || o.Tags["who"] != "c" || d.Tags["who"] != "b" {
+		t.Errorf("prepared %+v of %+v", o, d)
+	}
 }
 
 func TestOccurrenceID(t *testing.T) {

@@ -1,6 +1,7 @@
 package schedule
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -24,6 +25,8 @@ type Occurrence struct {
 	Error      string      `json:"error,omitempty"`      // what went wrong, for a person
 	By         string      `json:"by,omitempty"`         // who asked for a manual one
 	Parameters Parameters  `json:"parameters,omitempty"` // given for this one; from the claim on all that the run gets
+	Outputs    Parameters  `json:"outputs,omitempty"`    // from the claim on
+	Settings   Settings    `json:"settings,omitempty"`   // from the claim on
 	Pipeline   PipelineRef `json:"pipeline,omitzero"`    // from the claim on
 	Experiment string      `json:"experiment,omitempty"` // given for this one; from the claim on in any case
 	Attempts   int         `json:"attempts,omitempty"`   // claims so far
@@ -51,7 +54,7 @@ type Occurrence struct {
 
 	DataPath *DataPath `json:"data_path,omitempty"` // the parameter that gets the place of the data: given for this one, or from the claim on
 
-	Tags map[string]string `json:"tags,omitempty"` // of whoever asked for it: its run bears them, as far as the far side knows tags
+	Tags Tags `json:"tags,omitempty"` // of whoever asked for it; from the claim on all that its run bears, as far as the far side knows tags
 }
 
 // DataPath is a parameter that gets a place in a datastore as its value.
@@ -64,6 +67,12 @@ type DataPath struct {
 
 // Parameters are a run's values by name.
 type Parameters map[string]string
+
+// Settings are values of any JSON type, by name: what they mean is the far side's affair.
+type Settings map[string]json.RawMessage
+
+// Tags are texts by which people find runs at the far side.
+type Tags map[string]string
 
 // Kind is what brought an occurrence about.
 type Kind string

@@ -43,16 +43,21 @@ func (o Occurrence) Withdrawn(s *Schedule, state State) Reason {
 }
 
 // Prepared is o with what its definition says that the run gets. What was given for this one lies over that: its
-// parameters, its experiment, its place of the data, and that it goes on when a step fails.
+// parameters, its tags, its experiment, its place of the data, and that it goes on when a step fails.
 func (o Occurrence) Prepared(d Definition) Occurrence {
 	o.Pipeline, o.Experiment = d.Pipeline, cmp.Or(o.Experiment, d.Experiment)
 	o.ContinueOnStepFailure = o.ContinueOnStepFailure || d.ContinueOnStepFailure
+	o.Outputs, o.Settings = d.Outputs, d.Settings
 	all := Parameters(maps.Clone(d.Parameters))
 	if all == nil {
 		all = Parameters{}
 	}
 	maps.Copy(all, o.Parameters)
 	o.Parameters = all
+	if tags := maps.Clone(d.Tags); tags != nil {
+		maps.Copy(tags, o.Tags)
+		o.Tags = tags
+	}
 	if o.DataPath == nil {
 		o.DataPath = o.dataPath(d.Trigger)
 	} else {

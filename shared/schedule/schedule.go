@@ -17,6 +17,9 @@ type Definition struct {
 	Pipeline    PipelineRef `json:"pipeline"`
 	Experiment  string      `json:"experiment"`
 	Parameters  Parameters  `json:"parameters,omitempty"`
+	Outputs     Parameters  `json:"outputs,omitempty"`  // where its runs' outputs go, by name, where the pipeline lets that be said
+	Settings    Settings    `json:"settings,omitempty"` // of its runs, as the far side knows them
+	Tags        Tags        `json:"tags,omitempty"`     // that its runs bear, as far as the far side knows tags
 	Trigger     Trigger     `json:"trigger"`
 	CatchUp     CatchUp     `json:"catch_up,omitzero"`
 	Jitter      Duration    `json:"jitter,omitempty"`               // spreads the starts; at most 24 hours

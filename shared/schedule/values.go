@@ -49,7 +49,7 @@ type Uses struct{ Change, Changes, Window bool }
 type Need struct{ Window, Changes, Previous bool }
 
 const (
-	// maxRendered is how many bytes the templates of a run may have as JSON, together, once they are filled in, and
+	// maxRendered is how many bytes the templates of a run's field may have as JSON, together, once they are filled in, and
 	// how many each may have as it is written.
 	maxRendered = MaxOwnParameters
 	// maxSteps bounds how often anything is evaluated within range: some tenths of a second.
@@ -58,46 +58,48 @@ const (
 	maxLayout = 64
 )
 
-// CheckTemplates finds what is wrong with the templates among parameters, for a trigger whose runs have uses. Templates
-// that pass can be filled in whatever their values are, unless they become too long or there are too many changes.
-func CheckTemplates(p Parameters, uses Uses) recur.FieldErrors {
+// CheckTemplates finds what is wrong with the templates among the texts of a field, for a trigger whose runs have uses.
+// Templates that pass can be filled in whatever their values are, unless they become too long or there are too many changes.
+func CheckTemplates(field string, p Parameters, uses Uses) recur.FieldErrors {
 	var errs recur.FieldErrors
 	for _, name := range templates(p) {
 		if _, err := readTemplate(p[name], uses); err != nil {
-			errs = append(errs, recur.FieldError{Field: "parameters." + name, Message: err.Error()})
+			errs = append(errs, recur.FieldError{Field: field + "." + name, Message: err.Error()})
 		}
 	}
 	for _, v := range []Values{{}, sample()} {
 		if len(errs) == 0 {
-			_, errs = render(p, v)
+			_, errs = render(field, p, v)
 		}
 	}
 	return errs
 }
 
-// Needs tells what the templates among parameters read.
-func Needs(p Parameters) (need Need) {
-	for _, name := range templates(p) {
-		if t, err := readTemplate(p[name], Uses{true, true, true}); err == nil {
-			need.Window = need.Window || t.need.Window
-			need.Changes = need.Changes || t.need.Changes
-			need.Previous = need.Previous || t.need.Previous
+// Needs tells what the templates among the texts read.
+func Needs(all ...Parameters) (need Need) {
+	for _, p := range all {
+		for _, name := range templates(p) {
+			if t, err := readTemplate(p[name], Uses{true, true, true}); err == nil {
+				need.Window = need.Window || t.need.Window
+				need.Changes = need.Changes || t.need.Changes
+				need.Previous = need.Previous || t.need.Previous
+			}
 		}
 	}
 	return need
 }
 
-// Render returns parameters with their templates filled in; p stays as it is. It takes bounded time, also with
+// Render returns the texts of a field with their templates filled in; p stays as it is. It takes bounded time, also with
 // templates that were never checked, and its error is a recur.FieldErrors: another try would not help.
-func Render(p Parameters, v Values) (Parameters, error) {
-	out, errs := render(p, v)
+func Render(field string, p Parameters, v Values) (Parameters, error) {
+	out, errs := render(field, p, v)
 	if len(errs) > 0 {
 		return nil, errs
 	}
 	return out, nil
 }
 
-// templates are the names of the parameters whose values are templates, in order.
+// templates are the names of the texts that are templates, in order.
 func templates(p Parameters) (names []string) {
 	for name, value := range p {
 		if strings.Contains(value, "{{") {
@@ -108,7 +110,7 @@ func templates(p Parameters) (names []string) {
 	return names
 }
 
-func render(p Parameters, v Values) (Parameters, recur.FieldErrors) {
+func render(field string, p Parameters, v Values) (Parameters, recur.FieldErrors) {
 	names := templates(p)
 	if len(names) == 0 {
 		return p, nil
@@ -123,7 +125,7 @@ func render(p Parameters, v Values) (Parameters, recur.FieldErrors) {
 			}
 		}
 		if err != nil {
-			return nil, recur.FieldErrors{{Field: "parameters." + name, Message: err.Error()}}
+			return nil, recur.FieldErrors{{Field: field + "." + name, Message: err.Error()}}
 		}
 		out[name] = text
 	}

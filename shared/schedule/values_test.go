@@ -69,7 +69,7 @@ func TestRender(t *testing.T) {
 		{"é\n{{.Schedule.Name}}\n", "é\nnightly\n", "é\n\n"},
 	} {
 		p := Parameters{"x": row.template}
-		if errs := CheckTemplates(p, everything); errs != nil {
+		if errs := CheckTemplates("parameters", p, everything); errs != nil {
 			t.Errorf("%s: %v", row.template, errs)
 			continue
 		}
@@ -77,7 +77,7 @@ func TestRender(t *testing.T) {
 			v    Values
 			want string
 		}{{nightly(t), row.want}, {Values{}, row.nothing}} {
-			if got, err := Render(p, run.v); err != nil || got["x"] != run.want {
+			if got, err := Render("parameters", p, run.v); err != nil || got["x"] != run.want {
 				t.Errorf("%s:\n got %q, %v\nwant %q", row.template, got["x"], err, run.want)
 			}
 		}
@@ -167,13 +167,13 @@ func TestCheckTemplatesNamesWhatIsWrong(t *testing.T) {
 		{`{{.Nominal}}` + strings.Repeat("x", maxRendered), "may have 12288 bytes as a template, this has 12300"},
 		{`{{true}}` + strings.Repeat("<", maxRendered/2), "may become 12288 bytes together"}, // six bytes each as JSON
 	} {
-		errs := CheckTemplates(Parameters{"fine": "{{.Nominal}}", "p": row.template}, everything)
+		errs := CheckTemplates("parameters", Parameters{"fine": "{{.Nominal}}", "p": row.template}, everything)
 		if len(errs) != 1 || errs[0].Field != "parameters.p" || !strings.Contains(errs[0].Message, row.message) {
 			t.Errorf("%.80s:\n got %v\nwant parameters.p: … %s", row.template, errs, row.message)
 		} else if len(errs[0].Message) > 400 {
 			t.Errorf("%.80s: a message of %d bytes", row.template, len(errs[0].Message))
 		}
-		if _, err := Render(Parameters{"p": row.template}, Values{}); err == nil || !strings.HasPrefix(err.Error(), "parameters.p: ") {
+		if _, err := Render("parameters", Parameters{"p": row.template}, Values{}); err == nil || !strings.HasPrefix(err.Error(), "parameters.p: ") {
 			t.Errorf("%.80s is filled in unchecked: %v", row.template, err)
 		}
 	}
@@ -194,25 +194,25 @@ func TestCheckTemplatesKnowsTheTrigger(t *testing.T) {
 		{"all_of", everything, nil},
 	} {
 		for _, text := range []string{change, changes, window, "{{.Nominal}}"} {
-			errs := CheckTemplates(Parameters{"p": text}, row.uses)
+			errs := CheckTemplates("parameters", Parameters{"p": text}, row.uses)
 			if want, wrong := row.want[text]; wrong != (len(errs) == 1) || wrong && !strings.Contains(errs[0].Message, want) {
 				t.Errorf("%s: %s: got %v, want %q", row.name, text, errs, want)
 			}
 		}
 	}
-	errs := CheckTemplates(Parameters{"p": "{{.X}}"}, Uses{Change: true})
+	errs := CheckTemplates("parameters", Parameters{"p": "{{.X}}"}, Uses{Change: true})
 	if want := "there are .Schedule.Name, .Nominal, .Change.Path, .Change.ETag, .Change.Datastore, .Previous.RunID, .Previous.Status"; !strings.HasSuffix(errs.Error(), want) {
 		t.Errorf("got %v, want … %s", errs, want)
 	}
 }
 
 func TestCheckTemplatesNamesEverything(t *testing.T) {
-	errs := CheckTemplates(Parameters{"c": "{{.X}}", "a": "{{", "b": "{{.Nominal}}", "d": "}} {"}, everything)
+	errs := CheckTemplates("parameters", Parameters{"c": "{{.X}}", "a": "{{", "b": "{{.Nominal}}", "d": "}} {"}, everything)
 	if len(errs) != 2 || errs[0].Field != "parameters.a" || errs[1].Field != "parameters.c" {
 		t.Errorf("got %v", errs)
 	}
 	half := strings.Repeat("x", maxRendered/2)
-	errs = CheckTemplates(Parameters{"a": "{{1}}" + half, "b": "{{2}}" + half, "c": half}, everything)
+	errs = CheckTemplates("parameters", Parameters{"a": "{{1}}" + half, "b": "{{2}}" + half, "c": half}, everything)
 	if len(errs) != 1 || errs[0].Field != "parameters.b" {
 		t.Errorf("too long together: got %v", errs)
 	}
@@ -220,18 +220,18 @@ func TestCheckTemplatesNamesEverything(t *testing.T) {
 
 func TestRenderLeavesTextsAlone(t *testing.T) {
 	p := Parameters{"a": "plain", "b": "}} { {", "c": ""}
-	got, err := Render(p, Values{})
+	got, err := Render("parameters", p, Values{})
 	if err != nil || !maps.Equal(got, p) {
 		t.Errorf("got %v, %v", got, err)
 	}
-	if n := testing.AllocsPerRun(10, func() { _, _ = Render(p, Values{}) }); n > 0 {
+	if n := testing.AllocsPerRun(10, func() { _, _ = Render("parameters", p, Values{}) }); n > 0 {
 		t.Errorf("%v allocations without a template", n)
 	}
-	if got, err := Render(nil, Values{}); got != nil || err != nil {
+	if got, err := Render("parameters", nil, Values{}); got != nil || err != nil {
 		t.Errorf("no parameters: %v, %v", got, err)
 	}
 	p["d"] = "{{.Schedule.Name}}"
-	if got, err := Render(p, nightly(t)); err != nil || got["d"] != "nightly" || got["a"] != "plain" || p["d"] != "{{.Schedule.Name}}" {
+	if got, err := Render("parameters", p, nightly(t)); err != nil || got["d"] != "nightly" || got["a"] != "plain" || p["d"] != "{{.Schedule.Name}}" {
 		t.Errorf("got %v, %v; given %v", got, err, p)
 	}
 }
@@ -252,10 +252,10 @@ func TestRenderIsBounded(t *testing.T) {
 		{`{{range $i, $c := .Changes}}{{if lt $i 2}}{{.Path}};{{end}}{{end}}`, "in/a.csv;in/b.csv;"},
 	} {
 		p := Parameters{"p": row.template}
-		if errs := CheckTemplates(p, everything); errs != nil {
+		if errs := CheckTemplates("parameters", p, everything); errs != nil {
 			t.Errorf("%.80s: %v", row.template, errs)
 		}
-		got, err := Render(p, v)
+		got, err := Render("parameters", p, v)
 		if text := fmt.Sprint(got["p"], err); !strings.Contains(text, row.want) {
 			t.Errorf("%.80s: got %.200s, want %s", row.template, text, row.want)
 		}
@@ -306,8 +306,8 @@ func compose(choices []byte) string {
 // reports whether it passes.
 func holds(t *testing.T, text string) bool {
 	p, full := Parameters{"p": text}, sample()
-	if errs := CheckTemplates(p, everything); errs != nil {
-		if _, err := Render(p, full); err == nil {
+	if errs := CheckTemplates("parameters", p, everything); errs != nil {
+		if _, err := Render("parameters", p, full); err == nil {
 			t.Errorf("%q is filled in, but not allowed: %v", text, errs)
 		}
 		if _, err := readTemplate(text, everything); err == nil && !strings.Contains(errs.Error(), "too long") {
@@ -316,7 +316,7 @@ func holds(t *testing.T, text string) bool {
 		return false
 	}
 	for _, v := range []Values{{}, full, {Changes: full.Changes}, {Nominal: full.Nominal, Previous: full.Previous}, {Change: full.Change, Window: Span{End: full.Nominal}}} {
-		got, err := Render(p, v)
+		got, err := Render("parameters", p, v)
 		if err != nil && !strings.Contains(err.Error(), "too long") {
 			t.Errorf("%q: %v", text, err)
 		}
@@ -423,7 +423,7 @@ func BenchmarkTemplates(b *testing.B) {
 		b.Run("Render/"+c.name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := Render(c.p, c.v); err != nil && c.name != "most-steps" {
+				if _, err := Render("parameters", c.p, c.v); err != nil && c.name != "most-steps" {
 					b.Fatal(err)
 				}
 			}
@@ -432,7 +432,7 @@ func BenchmarkTemplates(b *testing.B) {
 	b.Run("Check", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if errs := CheckTemplates(p, everything); errs != nil {
+			if errs := CheckTemplates("parameters", p, everything); errs != nil {
 				b.Fatal(errs)
 			}
 		}

@@ -17,8 +17,8 @@ import (
 type asset struct{ kind, uri string }
 
 // assetReference is how people write a data asset as an input's value, in the words of Microsoft's command line:
-// azureml:NAME@latest or azureml:NAME:VERSION, maybe behind the type that it is to be taken for.
-var assetReference = regexp.MustCompile(`^(?:(uri_file|uri_folder|mltable):)?azureml:/?(` + entityName + `)(?:@latest|:(` + entityName + `))$`)
+// azureml:NAME@latest or azureml:NAME:VERSION, maybe behind the type that it is to be taken for, and its mode.
+var assetReference = regexp.MustCompile(`^(?:((?:uri_file|uri_folder|mltable)(?:\([a-z_]*\))?):)?azureml:/?(` + entityName + `)(?:@latest|:(` + entityName + `))$`)
 
 // resolved is the submission with addresses in the place of data assets, each with the type that the asset has. So a run
 // gets what was the latest version when it was submitted, and bears that on it. Values of inputs that are declared as

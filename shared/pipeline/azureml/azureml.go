@@ -28,7 +28,7 @@ const (
 	Published        = "published"         // a published pipeline of v1
 	PipelineEndpoint = "pipeline_endpoint" // an endpoint of v1, which runs its default version
 	BatchEndpoint    = "batch_endpoint"    // a batch endpoint with a pipeline component: "endpoint" or "endpoint/deployment"
-	PipelineJob      = "pipeline_job"      // "component:NAME:VERSION", "component:NAME@latest", or "job:NAME", an earlier job as template
+	PipelineJob      = "pipeline_job"      // "component:NAME:VERSION", "component:NAME@latest", "job:NAME", an earlier job as template, or "schedule:NAME", the job that a v2 schedule holds
 )
 
 // OccurrenceTag is the tag, and of v2 the property too, by which a run is found again. Its value is the id of the

@@ -140,7 +140,7 @@ func (t *batch) Submit(ctx context.Context, s pipeline.Submission) (string, erro
 type invocation struct {
 	Properties struct {
 		InputData  map[string]batchInput
-		OutputData struct{}
+		OutputData map[string]batchOutput
 		Tags       map[string]string
 		Properties map[string]string `json:"properties"`
 	} `json:"properties"`
@@ -152,7 +152,12 @@ type batchInput struct {
 	Value        *string `json:",omitempty"` // a text, whatever its type; that numbers are taken so is inferred
 }
 
-// batchKinds are the types of inputs in the words of batch endpoints.
+type batchOutput struct {
+	JobOutputType string
+	URI           string `json:"Uri,omitempty"`
+}
+
+// batchKinds are the types of inputs and outputs in the words of batch endpoints.
 var batchKinds = map[string]string{
 	"literal": "Literal", "uri_file": "UriFile", "uri_folder": "UriFolder", "mltable": "MLTable", "mlflow_model": "MLFlowModel",
 	"custom_model": "CustomModel", "triton_model": "TritonModel",
@@ -160,7 +165,7 @@ var batchKinds = map[string]string{
 
 // newInvocation bears the occurrence twice: as a tag and in the properties. Whether a job keeps either is not
 // established, only that the service's interface has both.
-func newInvocation(s pipeline.Submission, values map[string]value) invocation {
+func newInvocation(s pipeline.Submission, values, places map[string]value) invocation {
 	var i invocation
 	i.Properties.InputData, i.Properties.Tags, i.Properties.Properties = map[string]batchInput{}, tags(s), marks(s)
 	i.Properties.Properties["experimentName"] = s.Experiment
@@ -170,6 +175,10 @@ func newInvocation(s pipeline.Submission, values map[string]value) invocation {
 			in.URI, in.Value = "", &v.text
 		}
 		i.Properties.InputData[name] = in
+	}
+	i.Properties.OutputData = map[string]batchOutput{}
+	for name, v := range places {
+		i.Properties.OutputData[name] = batchOutput{batchKinds[v.kind], v.text}
 	}
 	return i
 }
@@ -182,12 +191,23 @@ func (t *batch) invoke(ctx context.Context, s pipeline.Submission, d door) (stri
 	if err != nil {
 		return "", err
 	}
+	places, err := d.declared.places(s)
+	if err != nil {
+		return "", err
+	}
+	for _, of := range []map[string]value{values, places} {
+		for name, v := range of {
+			if v.mode != "" {
+				return "", pipeline.Refusef("pipeline %s: %s has the mode %s, and a call of a batch endpoint has none: leave it out", s.Pipeline, name, v.mode)
+			}
+		}
+	}
 	header := http.Header{}
 	if _, deployment, named := strings.Cut(s.Pipeline.ID, "/"); named {
 		header.Set("azureml-model-deployment", deployment)
 	}
 	var made struct{ Name string }
-	err = t.w.inference.stream(ctx, http.MethodPost, d.address, header, newInvocation(s, values), into(&made))
+	err = t.w.inference.stream(ctx, http.MethodPost, d.address, header, newInvocation(s, values, places), into(&made))
 	if err == nil && !id.MatchString(made.Name) {
 		err = &failure{sent: true, err: fmt.Errorf("it was accepted without a usable name, %q", made.Name)}
 	}

@@ -1,6 +1,7 @@
 package azureml
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -21,7 +22,7 @@ type declaration struct {
 	description string
 	kind        string            // pipeline, command and others, of a component
 	inputs      map[string]input  // nil: not known
-	outputs     map[string]string // their types
+	outputs     map[string]string // their types; nil: not known
 }
 
 // input is one that is declared.
@@ -127,7 +128,7 @@ func (w *Workspace) ofID(ctx context.Context, id string) (declaration, error) {
 	return d, err
 }
 
-// describe fills in what a pipeline takes.
+// describe fills in what a pipeline takes and makes.
 func (d declaration) describe(p *pipeline.Pipeline) {
 	if d.inputs == nil {
 		return
@@ -139,18 +140,20 @@ func (d declaration) describe(p *pipeline.Pipeline) {
 			p.Required = append(p.Required, name)
 		}
 	}
+	p.Outputs = d.outputs
 }
 
-// value is what an input gets.
+// value is what an input gets, or where an output goes.
 type value struct {
 	kind string // literal, uri_file, uri_folder, mltable or a sort of model
-	text string
+	text string // of what is no literal: its address
+	mode string // how data reach the compute, as people write it; "" for the service's own way
 }
 
 // literals are the types of inputs that are no data.
 var literals = []string{"string", "number", "integer", "boolean", "enum"}
 
-// data are the types of inputs that are data. The first three are those that a text can name itself.
+// data are the types of inputs that are data, of which versions of the first three are data assets.
 var data = []string{"uri_file", "uri_folder", "mltable", "mlflow_model", "custom_model", "triton_model"}
 
 // values are what the inputs get, data assets resolved.
@@ -167,7 +170,11 @@ func (w *Workspace) values(ctx context.Context, s pipeline.Submission, d declara
 func (d declaration) values(s pipeline.Submission) (map[string]value, error) {
 	out := map[string]value{}
 	for name, text := range s.Parameters {
-		out[name] = typed(d.inputs[name].kind, text)
+		v := typed(d.inputs[name].kind, text)
+		if v.mode != "" && inputModes[v.mode] == "" {
+			return nil, pipeline.Refusef("pipeline %s: its input %s cannot have the mode %s: %s", s.Pipeline, name, v.mode, theModes(inputModes))
+		}
+		out[name] = v
 	}
 	if s.DataPath != nil {
 		v, err := located(d.inputs[s.DataPath.Parameter].kind, *s.DataPath)
@@ -201,26 +208,72 @@ func (d declaration) values(s pipeline.Submission) (map[string]value, error) {
 }
 
 // typed is a parameter as the value of an input. Where the input is declared as a literal, the text is its value as it
-// stands. Else a text that begins with uri_file:, uri_folder: or mltable: says itself what the rest of it is; one for
+// stands. Else a text that begins with the name of a type says itself what the rest of it is, see marked; one for
 // an input that is declared as data is an address of such data; and where the type is not known, an address
 // (azureml://…, or https://… of a storage account) is a folder's if it ends with a slash and else a file's, and
 // any other text is a literal.
 func typed(declared, text string) value {
-	if slices.Contains(literals, strings.ToLower(declared)) {
-		return value{"literal", text}
+	declared = strings.ToLower(declared)
+	if slices.Contains(literals, declared) {
+		return value{kind: "literal", text: text}
 	}
-	if kind, rest, ok := strings.Cut(text, ":"); ok && slices.Contains(data[:3], kind) {
-		return value{kind, rest}
+	if v, ok := marked(text); ok {
+		return v
 	}
 	switch {
-	case slices.Contains(data, strings.ToLower(declared)):
-		return value{strings.ToLower(declared), text}
+	case slices.Contains(data, declared):
+		return value{kind: declared, text: text}
 	case !addressOfData(text):
-		return value{"literal", text}
+		return value{kind: "literal", text: text}
 	case strings.HasSuffix(text, "/"):
-		return value{"uri_folder", text}
+		return value{kind: "uri_folder", text: text}
 	}
-	return value{"uri_file", text}
+	return value{kind: "uri_file", text: text}
+}
+
+var mark = regexp.MustCompile(`^(` + strings.Join(data, "|") + `)(?:\(([a-z_]*)\))?:`)
+
+// marked reads a text that names its type, and maybe a mode, itself: uri_folder:ADDRESS, uri_file(download):ADDRESS.
+func marked(text string) (value, bool) {
+	parts := mark.FindStringSubmatch(text)
+	if parts == nil {
+		return value{}, false
+	}
+	return value{kind: parts[1], mode: parts[2], text: text[len(parts[0]):]}, true
+}
+
+// The modes as the command line and as the resource manager write them.
+var (
+	inputModes = map[string]string{
+		"ro_mount": "ReadOnlyMount", "rw_mount": "ReadWriteMount", "download": "Download", "direct": "Direct",
+		"eval_mount": "EvalMount", "eval_download": "EvalDownload",
+	}
+	outputModes = map[string]string{"rw_mount": "ReadWriteMount", "upload": "Upload", "direct": "Direct"}
+)
+
+func theModes(of map[string]string) string {
+	return "there are " + strings.Join(slices.Sorted(maps.Keys(of)), ", ")
+}
+
+// places says where the outputs of a submission go that names them. A text may name its type and mode as an input's does,
+// and have an address behind them or none, which leaves the place to the service.
+func (d declaration) places(s pipeline.Submission) (map[string]value, error) {
+	out := map[string]value{}
+	for _, name := range slices.Sorted(maps.Keys(s.Outputs)) {
+		declared, known := d.outputs[name]
+		if d.outputs != nil && !known {
+			return nil, pipeline.Refusef("pipeline %s has no output %s; it has: %s", s.Pipeline, name, strings.Join(slices.Sorted(maps.Keys(d.outputs)), ", "))
+		}
+		v, ok := marked(s.Outputs[name])
+		if !ok {
+			v = value{kind: cmp.Or(declared, "uri_folder"), text: s.Outputs[name]}
+		}
+		if v.mode != "" && outputModes[v.mode] == "" {
+			return nil, pipeline.Refusef("pipeline %s: its output %s cannot have the mode %s: %s", s.Pipeline, name, v.mode, theModes(outputModes))
+		}
+		out[name] = v
+	}
+	return out, nil
 }
 
 func addressOfData(text string) bool {
@@ -233,7 +286,7 @@ func addressOfData(text string) bool {
 // located is a place in a datastore as the value of an input. How the service wants characters escaped that mean
 // something in an address is not established: the path stands there as it is.
 func located(declared string, d pipeline.DataPath) (value, error) {
-	v := value{"uri_file", "azureml://datastores/" + d.Datastore + "/paths/" + d.Path}
+	v := value{kind: "uri_file", text: "azureml://datastores/" + d.Datastore + "/paths/" + d.Path}
 	if d.Folder {
 		v.kind = "uri_folder"
 	}

@@ -92,7 +92,7 @@ func (t *batch) list(ctx context.Context, e endpointEntity, page *catalog) error
 
 func (t *batch) pipeline(id string, d door) pipeline.Pipeline {
 	p := pipeline.Pipeline{
-		Ref: schedule.PipelineRef{Kind: t.kind, ID: id}, Name: id, Description: d.endpoint.Properties.Description, Problem: d.problem,
+		Ref: schedule.PipelineRef{Kind: t.kind, ID: id}, Name: id, Description: d.endpoint.Properties.Description, Problem: d.problem, Places: true,
 	}
 	if strings.Contains(id, "/") && d.deployment.Properties.Description != "" {
 		p.Description = d.deployment.Properties.Description
@@ -163,7 +163,7 @@ func (t *jobs) List(ctx context.Context, after string, max int) ([]pipeline.Pipe
 }
 
 func (t *jobs) pipeline(id string, d declaration) pipeline.Pipeline {
-	p := pipeline.Pipeline{Ref: schedule.PipelineRef{Kind: t.kind, ID: id}, Name: d.name, Description: d.description}
+	p := pipeline.Pipeline{Ref: schedule.PipelineRef{Kind: t.kind, ID: id}, Name: d.name, Description: d.description, Places: true, Settings: true}
 	d.describe(&p)
 	return p
 }
@@ -178,18 +178,18 @@ func (t *jobs) Get(ctx context.Context, ref schedule.PipelineRef) (pipeline.Pipe
 	}
 	var d declaration
 	var problem string
-	if strings.HasPrefix(ref.ID, "job:") {
-		j, err := t.template(ctx, ref.ID)
-		if err != nil {
-			return pipeline.Pipeline{}, missing(ref, err)
-		}
-		d, problem = j.declaration(), j.unfit()
-	} else {
+	if ofComponent(ref.ID) {
 		var err error
 		if d, err = t.component(ctx, ref.ID); err != nil {
 			return pipeline.Pipeline{}, missing(ref, err)
 		}
 		problem = d.unfit()
+	} else {
+		j, err := t.template(ctx, ref.ID)
+		if err != nil {
+			return pipeline.Pipeline{}, missing(ref, err)
+		}
+		d, problem = j.declaration(), j.unfit()
 	}
 	p := t.pipeline(ref.ID, d)
 	if p.Problem = problem; p.Name == "" {

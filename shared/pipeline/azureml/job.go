@@ -1,7 +1,9 @@
 package azureml
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -13,7 +15,8 @@ import (
 	"carillon/shared/pipeline"
 )
 
-// jobs is a pipeline.Target for pipeline jobs, made of a registered component or as an earlier job was. Their names
+// jobs is a pipeline.Target for pipeline jobs, made of a registered component, as an earlier job was, or as a schedule of
+// the workspace makes its jobs. Their names
 // are the submissions': the workspace refuses a second job of a name, unless it is the same, which changes its
 // tags only (so the specification and the service's own words).
 type jobs struct{ v2 }
@@ -21,7 +24,7 @@ type jobs struct{ v2 }
 var _ pipeline.Target = (*jobs)(nil)
 
 var (
-	jobID      = regexp.MustCompile(`^(?:component:(` + entityName + `)(?::(` + entityName + `)|@latest)|job:(` + entityName + `))$`)
+	jobID      = regexp.MustCompile(`^(?:component:(` + entityName + `)(?::(` + entityName + `)|@latest)|(job|schedule):(` + entityName + `))$`)
 	submission = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,64}$`)
 )
 
@@ -34,7 +37,7 @@ func (t *jobs) Submit(ctx context.Context, s pipeline.Submission) (string, error
 		return "", &pipeline.Error{Outcome: pipeline.NotDone, Err: err}
 	}
 	if s.Pipeline.Kind != t.kind || !jobID.MatchString(s.Pipeline.ID) {
-		return "", pipeline.Refusef("pipeline %s: %w: it has to be component:NAME:VERSION, component:NAME@latest or job:NAME", s.Pipeline, pipeline.ErrNotFound)
+		return "", pipeline.Refusef("pipeline %s: %w: it has to be component:NAME:VERSION, component:NAME@latest, job:NAME or schedule:NAME", s.Pipeline, pipeline.ErrNotFound)
 	}
 	if !submission.MatchString(s.Name) {
 		return "", pipeline.Refusef("%q cannot name a job", s.Name)
@@ -109,9 +112,9 @@ func notMade(s pipeline.Submission, err error) error {
 
 // properties is what the job is made of.
 func (t *jobs) properties(ctx context.Context, s pipeline.Submission) (map[string]any, error) {
-	made := t.ofComponent
-	if strings.HasPrefix(s.Pipeline.ID, "job:") {
-		made = t.asJob
+	made := t.asTemplate
+	if ofComponent(s.Pipeline.ID) {
+		made = t.ofComponent
 	}
 	p, err := made(ctx, s)
 	if err != nil {
@@ -126,6 +129,8 @@ func (t *jobs) properties(ctx context.Context, s pipeline.Submission) (map[strin
 	}
 	return p, nil
 }
+
+func ofComponent(pipelineID string) bool { return strings.HasPrefix(pipelineID, "component:") }
 
 // component reads what an id of a component names.
 func (t *jobs) component(ctx context.Context, pipelineID string) (declaration, error) {
@@ -154,6 +159,10 @@ func (t *jobs) ofComponent(ctx context.Context, s pipeline.Submission) (map[stri
 	if err != nil {
 		return nil, err
 	}
+	places, err := d.places(s)
+	if err != nil {
+		return nil, err
+	}
 	inputs, outputs := map[string]any{}, map[string]any{}
 	for name, v := range values {
 		inputs[name] = v.input(nil)
@@ -161,11 +170,48 @@ func (t *jobs) ofComponent(ctx context.Context, s pipeline.Submission) (map[stri
 	for name, kind := range d.outputs {
 		outputs[name] = map[string]any{"jobOutputType": kind}
 	}
-	settings := map[string]any{"continue_on_step_failure": s.ContinueOnStepFailure}
+	for name, v := range places {
+		outputs[name] = v.output(nil)
+	}
+	settings := map[string]any{}
 	if t.w.compute != "" {
 		settings["default_compute"] = t.w.compute
 	}
+	if err := t.set(settings, s); err != nil {
+		return nil, err
+	}
 	return map[string]any{"componentId": d.id, "inputs": inputs, "outputs": outputs, "jobs": map[string]any{}, "settings": settings}, nil
+}
+
+// set gives a job the settings of a submission, over those that it has. A compute and a datastore are named by their
+// resource ids there, as Microsoft's client does: people may write their names.
+func (t *jobs) set(settings map[string]any, s pipeline.Submission) error {
+	for name, raw := range s.Settings {
+		d := json.NewDecoder(bytes.NewReader(raw))
+		d.UseNumber()
+		var v any
+		if err := d.Decode(&v); err != nil {
+			return pipeline.Refusef("setting %s cannot be read: %w", name, err)
+		}
+		if of := map[string]string{"default_compute": "/computes/", "default_datastore": "/datastores/"}[name]; of != "" {
+			v = t.named(of, v)
+		}
+		settings[name] = v
+	}
+	settings["continue_on_step_failure"] = s.ContinueOnStepFailure
+	return nil
+}
+
+// named is the id of what a text names in the workspace.
+func (t *jobs) named(of string, v any) any {
+	text, ok := v.(string)
+	if !ok {
+		return v
+	}
+	if text = strings.TrimPrefix(text, "azureml:"); strings.HasPrefix(text, "/") || text == "serverless" {
+		return text
+	}
+	return t.w.id + of + text
 }
 
 // input is the value in the resource manager's words, over what else was said of the input.
@@ -180,35 +226,63 @@ func (v value) input(over map[string]any) map[string]any {
 	if v.kind == "literal" {
 		delete(in, "mode")
 		in["value"] = v.text
-	} else {
-		in["uri"] = v.text
+		return in
+	}
+	in["uri"] = v.text
+	if v.mode != "" {
+		in["mode"] = inputModes[v.mode]
 	}
 	return in
 }
 
-// template is an earlier job.
+// output is the place in the resource manager's words, over what else was said of the output.
+func (v value) output(over map[string]any) map[string]any {
+	out := maps.Clone(over)
+	if out == nil {
+		out = map[string]any{}
+	}
+	out["jobOutputType"] = v.kind
+	if v.mode != "" {
+		out["mode"] = outputModes[v.mode]
+	}
+	if v.text != "" {
+		out["uri"] = v.text
+	}
+	return out
+}
+
+// template is an earlier job, or the job that a schedule makes, which has no name of its own.
 type template struct {
 	Name       string
 	Properties map[string]any
+	of         string // in words
 }
 
-func (t *jobs) template(ctx context.Context, pipelineID string) (template, error) {
-	var j template
-	err := t.w.get(ctx, "/jobs/"+jobID.FindStringSubmatch(pipelineID)[3], &j)
+func (t *jobs) template(ctx context.Context, pipelineID string) (j template, err error) {
+	parts := jobID.FindStringSubmatch(pipelineID)
+	if name := parts[4]; parts[3] == "schedule" {
+		var s struct {
+			Properties struct{ Action struct{ JobDefinition map[string]any } }
+		}
+		err = t.w.get(ctx, "/schedules/"+name, &s)
+		return template{Properties: s.Properties.Action.JobDefinition, of: "what schedule " + name + " makes"}, err
+	}
+	err = t.w.get(ctx, "/jobs/"+parts[4], &j)
+	j.of = "job " + j.Name
 	return j, err
 }
 
 // unfit says why no job can be made as this one, "" for nothing.
 func (j template) unfit() string {
 	if kind, _ := j.Properties["jobType"].(string); kind != "Pipeline" {
-		return fmt.Sprintf("job %s is no pipeline job", j.Name)
+		return j.of + " is no pipeline job"
 	}
 	return ""
 }
 
 // declaration: a job of the same sort takes the inputs that this one had, and without other values those too.
 func (j template) declaration() declaration {
-	d := declaration{inputs: map[string]input{}}
+	d := declaration{inputs: map[string]input{}, outputs: map[string]string{}}
 	d.name, _ = j.Properties["displayName"].(string)
 	d.description, _ = j.Properties["description"].(string)
 	for name, in := range j.inputs() {
@@ -218,6 +292,9 @@ func (j template) declaration() declaration {
 			kind, had = "string", in["value"]
 		}
 		d.inputs[name] = input{kind: kind, value: textOf(had)}
+	}
+	for name, out := range j.outputs() {
+		d.outputs[name], _ = out["jobOutputType"].(string)
 	}
 	return d
 }
@@ -243,8 +320,8 @@ func dictionary(of any) map[string]map[string]any {
 // public product does so.
 var copied = []string{"componentId", "computeId", "identity", "jobs", "settings"}
 
-// asJob makes a job's properties of an earlier one's.
-func (t *jobs) asJob(ctx context.Context, s pipeline.Submission) (map[string]any, error) {
+// asTemplate makes a job's properties of a template's.
+func (t *jobs) asTemplate(ctx context.Context, s pipeline.Submission) (map[string]any, error) {
 	j, err := t.template(ctx, s.Pipeline.ID)
 	if err != nil {
 		return nil, unread(s, err)
@@ -252,7 +329,12 @@ func (t *jobs) asJob(ctx context.Context, s pipeline.Submission) (map[string]any
 	if problem := j.unfit(); problem != "" {
 		return nil, pipeline.Refusef("pipeline %s cannot run: %s", s.Pipeline, problem)
 	}
-	values, err := t.w.values(ctx, s, j.declaration())
+	d := j.declaration()
+	values, err := t.w.values(ctx, s, d)
+	if err != nil {
+		return nil, err
+	}
+	places, err := d.places(s)
 	if err != nil {
 		return nil, err
 	}
@@ -270,9 +352,12 @@ func (t *jobs) asJob(ctx context.Context, s pipeline.Submission) (map[string]any
 	if settings = maps.Clone(settings); settings == nil {
 		settings = map[string]any{}
 	}
-	settings["continue_on_step_failure"] = s.ContinueOnStepFailure
-	p["inputs"], p["outputs"], p["settings"] = inputs, j.freshOutputs(), settings
-	return p, nil
+	outputs := j.freshOutputs()
+	for name, v := range places {
+		outputs[name] = v.output(outputs[name])
+	}
+	p["inputs"], p["outputs"], p["settings"] = inputs, outputs, settings
+	return p, t.set(settings, s)
 }
 
 // freshOutputs are the template's outputs, so that the new job's lie elsewhere: where the service gave them a place of
@@ -280,7 +365,7 @@ func (t *jobs) asJob(ctx context.Context, s pipeline.Submission) (map[string]any
 func (j template) freshOutputs() map[string]map[string]any {
 	outputs := j.outputs()
 	for _, out := range outputs {
-		if uri, _ := out["uri"].(string); slices.Contains(strings.Split(uri, "/"), j.Name) {
+		if uri, _ := out["uri"].(string); j.Name != "" && slices.Contains(strings.Split(uri, "/"), j.Name) {
 			delete(out, "uri")
 		}
 	}

@@ -2,6 +2,7 @@ package azureml_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"reflect"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"carillon/shared/pipeline"
 	"carillon/shared/pipeline/azureml"
 	"carillon/shared/pipeline/azureml/azuremltest"
+	"carillon/shared/schedule"
 )
 
 const workspaceID = "/subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/bells/providers/Microsoft.MachineLearningServices/workspaces/tower"
@@ -40,6 +42,80 @@ func TestAJobOnTheWire(t *testing.T) {
 	}
 	if settings := r.Job.Definition["settings"]; !reflect.DeepEqual(settings, map[string]any{"continue_on_step_failure": true}) {
 		t.Errorf("settings %v", settings)
+	}
+}
+
+// What a schedule says of outputs, settings and modes stands in the job in the resource manager's words.
+func TestOutputsAndSettingsOfAJob(t *testing.T) {
+	f := newFar(t)
+	f.AddJob("done", "Completed", finished())
+	for pipelineID, want := range map[string]map[string]any{
+		"component:train:1": {
+			"inputs":  map[string]any{"data": map[string]any{"jobInputType": "uri_file", "uri": "azureml://datastores/d/paths/a", "mode": "EvalMount"}},
+			"outputs": map[string]any{"model": map[string]any{"jobOutputType": "uri_folder", "mode": "Upload", "uri": "azureml://datastores/d/paths/m/"}},
+			"settings": map[string]any{
+				"default_compute": workspaceID + "/computes/gpu", "default_datastore": workspaceID + "/datastores/d", "force_rerun": true,
+				"continue_on_step_failure": false,
+			},
+		},
+		"job:done": {
+			"outputs": map[string]any{
+				"model":  map[string]any{"jobOutputType": "uri_folder", "mode": "Upload", "uri": "azureml://datastores/d/paths/m/"},
+				"chosen": map[string]any{"jobOutputType": "uri_file", "mode": "Upload", "uri": "azureml://datastores/w/paths/scores.csv"},
+				"none":   map[string]any{"jobOutputType": "uri_file"},
+			},
+			"settings": map[string]any{
+				"default_compute": workspaceID + "/computes/gpu", "default_datastore": workspaceID + "/datastores/d", "force_rerun": true,
+				"continue_on_step_failure": false,
+			},
+		},
+	} {
+		s := of(azureml.PipelineJob, pipelineID, strings.ReplaceAll(pipelineID, ":", "-"))
+		s.Parameters = map[string]string{"data": "uri_file(eval_mount):azureml://datastores/d/paths/a"}
+		s.Outputs = map[string]string{"model": "uri_folder(upload):azureml://datastores/d/paths/m/"}
+		s.Settings = map[string]json.RawMessage{"default_compute": []byte(`"azureml:gpu"`), "default_datastore": []byte(`"d"`), "force_rerun": []byte("true")}
+		_, r := f.submit(t, s)
+		for key, want := range want {
+			if !reflect.DeepEqual(r.Job.Definition[key], want) {
+				t.Errorf("%s: %s: got %v, want %v", pipelineID, key, r.Job.Definition[key], want)
+			}
+		}
+	}
+	p, err := f.targets[azureml.PipelineJob].Get(t.Context(), schedule.PipelineRef{Kind: azureml.PipelineJob, ID: "component:train:1"})
+	if err != nil || !p.Places || !p.Settings || !reflect.DeepEqual(p.Outputs, map[string]string{"model": "uri_folder"}) {
+		t.Errorf("%+v, %v", p, err)
+	}
+}
+
+func TestPartsThatNoJobHas(t *testing.T) {
+	f := newFar(t)
+	for name, c := range map[string]struct {
+		pipeline schedule.PipelineRef
+		change   func(*pipeline.Submission)
+		says     string
+	}{
+		"an output": {schedule.PipelineRef{Kind: azureml.PipelineJob, ID: "component:train:1"}, func(s *pipeline.Submission) {
+			s.Outputs = map[string]string{"scores": ""}
+		}, "no output scores; it has: model"},
+		"a mode": {schedule.PipelineRef{Kind: azureml.PipelineJob, ID: "component:train:1"}, func(s *pipeline.Submission) {
+			s.Parameters = map[string]string{"data": "uri_file(upload):azureml://datastores/d/paths/a"}
+		}, "data cannot have the mode upload: there are direct, download,"},
+		"an output's mode": {schedule.PipelineRef{Kind: azureml.PipelineJob, ID: "component:train:1"}, func(s *pipeline.Submission) {
+			s.Outputs = map[string]string{"model": "uri_folder(ro_mount):"}
+		}, "model cannot have the mode ro_mount: there are direct, rw_mount, upload"},
+		"a mode of a call": {schedule.PipelineRef{Kind: azureml.BatchEndpoint, ID: "train"}, func(s *pipeline.Submission) {
+			s.Outputs = map[string]string{"model": "uri_folder(upload):"}
+		}, "model has the mode upload, and a call of a batch endpoint has none"},
+	} {
+		s := of(c.pipeline.Kind, c.pipeline.ID, "a")
+		c.change(&s)
+		_, err := f.targets[c.pipeline.Kind].Submit(t.Context(), s)
+		if wantOutcome(t, err, pipeline.Refused); !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if f.Submissions("a") != 0 {
+		t.Error("something was sent")
 	}
 }
 
@@ -134,6 +210,41 @@ func TestAJobOfATemplate(t *testing.T) {
 	p, err := f.targets[azureml.PipelineJob].Get(t.Context(), s.Pipeline)
 	if err != nil || p.Name != "by hand" || p.Description != "of old" || p.Problem != "" || len(p.Required) != 0 ||
 		!reflect.DeepEqual(p.Parameters, map[string]string{"who": "world", "data": "azureml://datastores/d/paths/in/", "kept": "azureml:t:1"}) {
+		t.Errorf("%+v, %v", p, err)
+	}
+}
+
+// A schedule that holds the job itself is a template, also when it is disabled: nothing of it is lost.
+func TestAJobOfASchedule(t *testing.T) {
+	f := newFar(t)
+	held := finished()
+	for _, key := range []string{"displayName", "status", "services", "sourceJobId"} {
+		delete(held, key)
+	}
+	f.PutV2ScheduleOf("daily", "", map[string]any{
+		"isEnabled": false, "trigger": map[string]any{"triggerType": "Cron", "expression": "0 9 * * *"},
+		"action": map[string]any{"actionType": "CreateJob", "jobDefinition": held},
+	})
+	f.PutV2ScheduleOf("monitor", "", map[string]any{"action": map[string]any{"actionType": "CreateMonitor"}})
+	s := of(azureml.PipelineJob, "schedule:daily", "a")
+	s.Parameters = map[string]string{"who": "you"}
+	_, r := f.submit(t, s)
+	for key, want := range map[string]any{"jobs": held["jobs"], "identity": held["identity"], "experimentName": "suite"} {
+		if !reflect.DeepEqual(r.Job.Definition[key], want) {
+			t.Errorf("%s: got %v, want %v", key, r.Job.Definition[key], want)
+		}
+	}
+	if in := r.Job.Inputs; in["who"].Value != "you" || in["kept"].Value != "azureml:t:1" {
+		t.Errorf("inputs %v", in)
+	}
+	for name, says := range map[string]string{"monitor": "what schedule monitor makes is no pipeline job", "gone": "not found"} {
+		_, err := f.targets[azureml.PipelineJob].Submit(t.Context(), of(azureml.PipelineJob, "schedule:"+name, name))
+		if wantOutcome(t, err, pipeline.Refused); !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	p, err := f.targets[azureml.PipelineJob].Get(t.Context(), s.Pipeline)
+	if err != nil || p.Name != "schedule:daily" || p.Problem != "" || p.Parameters["who"] != "world" || p.Outputs["model"] != "uri_folder" {
 		t.Errorf("%+v, %v", p, err)
 	}
 }

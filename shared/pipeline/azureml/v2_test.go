@@ -64,7 +64,11 @@ func TestAnInvocationOnTheWire(t *testing.T) {
 	s.Experiment = "night / train"
 	s.Parameters = map[string]string{"who": "uri_file:me", "times": "7", "data": "of old"}
 	s.DataPath = &pipeline.DataPath{Parameter: "data", Datastore: "inbox", Path: "in/coming", Folder: true}
+	s.Outputs = map[string]string{"model": "azureml://datastores/d/paths/m/"}
 	id, r := f.submit(t, s)
+	if out := r.Job.Outputs["model"]; out != (azuremltest.Input{Type: "uri_folder", Value: "azureml://datastores/d/paths/m/"}) || len(r.Job.Outputs) != 1 {
+		t.Errorf("outputs %v", r.Job.Outputs)
+	}
 	if r.Experiment != s.Experiment || r.Job.Endpoint != "train" || r.Job.Deployment != "blue" {
 		t.Errorf("the run is %+v", r)
 	}

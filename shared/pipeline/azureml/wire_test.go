@@ -166,24 +166,27 @@ func TestTypedValues(t *testing.T) {
 		declared, text string
 		want           value
 	}{
-		{"string", "uri_file:x", value{"literal", "uri_file:x"}},
-		{"Number", "7", value{"literal", "7"}},
-		{"boolean", "", value{"literal", ""}},
-		{"uri_file", "azureml:a:1", value{"uri_file", "azureml:a:1"}},
-		{"uri_folder", "uri_file:https://h/x", value{"uri_file", "https://h/x"}},
-		{"mltable", "azureml://datastores/d/paths/t/", value{"mltable", "azureml://datastores/d/paths/t/"}},
-		{"custom_model", "azureml:m:1", value{"custom_model", "azureml:m:1"}},
-		{"", "azureml://datastores/d/paths/a b%", value{"uri_file", "azureml://datastores/d/paths/a b%"}},
-		{"", "azureml://datastores/d/paths/", value{"uri_folder", "azureml://datastores/d/paths/"}},
-		{"", "https://bells.blob.core.windows.net/in/a.csv", value{"uri_file", "https://bells.blob.core.windows.net/in/a.csv"}},
-		{"", "https://bells.dfs.core.windows.net/in/", value{"uri_folder", "https://bells.dfs.core.windows.net/in/"}},
-		{"", "https://example.com/", value{"literal", "https://example.com/"}},
-		{"", "http://bells.blob.core.windows.net/in/", value{"literal", "http://bells.blob.core.windows.net/in/"}},
-		{"", "azureml:a:1", value{"literal", "azureml:a:1"}},
-		{"", "mltable:azureml:t:1", value{"mltable", "azureml:t:1"}},
-		{"", "custom_model:azureml:m:1", value{"literal", "custom_model:azureml:m:1"}},
-		{"", "uri_file", value{"literal", "uri_file"}},
-		{"path", "https://h", value{"literal", "https://h"}},
+		{"string", "uri_file:x", value{kind: "literal", text: "uri_file:x"}},
+		{"Number", "7", value{kind: "literal", text: "7"}},
+		{"boolean", "", value{kind: "literal", text: ""}},
+		{"uri_file", "azureml:a:1", value{kind: "uri_file", text: "azureml:a:1"}},
+		{"uri_folder", "uri_file:https://h/x", value{kind: "uri_file", text: "https://h/x"}},
+		{"mltable", "azureml://datastores/d/paths/t/", value{kind: "mltable", text: "azureml://datastores/d/paths/t/"}},
+		{"custom_model", "azureml:m:1", value{kind: "custom_model", text: "azureml:m:1"}},
+		{"", "azureml://datastores/d/paths/a b%", value{kind: "uri_file", text: "azureml://datastores/d/paths/a b%"}},
+		{"", "azureml://datastores/d/paths/", value{kind: "uri_folder", text: "azureml://datastores/d/paths/"}},
+		{"", "https://bells.blob.core.windows.net/in/a.csv", value{kind: "uri_file", text: "https://bells.blob.core.windows.net/in/a.csv"}},
+		{"", "https://bells.dfs.core.windows.net/in/", value{kind: "uri_folder", text: "https://bells.dfs.core.windows.net/in/"}},
+		{"", "https://example.com/", value{kind: "literal", text: "https://example.com/"}},
+		{"", "http://bells.blob.core.windows.net/in/", value{kind: "literal", text: "http://bells.blob.core.windows.net/in/"}},
+		{"", "azureml:a:1", value{kind: "literal", text: "azureml:a:1"}},
+		{"", "mltable:azureml:t:1", value{kind: "mltable", text: "azureml:t:1"}},
+		{"", "custom_model:azureml:m:1", value{kind: "custom_model", text: "azureml:m:1"}},
+		{"uri_folder", "uri_file(download):https://h/x", value{kind: "uri_file", mode: "download", text: "https://h/x"}},
+		{"", "mltable(eval_mount):azureml://datastores/d/paths/t", value{kind: "mltable", mode: "eval_mount", text: "azureml://datastores/d/paths/t"}},
+		{"", "uri_file(x y):z", value{kind: "literal", text: "uri_file(x y):z"}},
+		{"", "uri_file", value{kind: "literal", text: "uri_file"}},
+		{"path", "https://h", value{kind: "literal", text: "https://h"}},
 	} {
 		if got := typed(c.declared, c.text); got != c.want {
 			t.Errorf("%s, %s: got %v, want %v", c.declared, c.text, got, c.want)
@@ -200,10 +203,10 @@ func TestLocatedValues(t *testing.T) {
 		path     pipeline.DataPath
 		want     value
 	}{
-		{"", folder, value{"uri_folder", "azureml://datastores/d/paths/in"}},
-		{"", root, value{"uri_folder", "azureml://datastores/d/paths/"}},
-		{"uri_folder", file, value{"uri_file", "azureml://datastores/d/paths/in/a"}},
-		{"MLTable", folder, value{"mltable", "azureml://datastores/d/paths/in"}},
+		{"", folder, value{kind: "uri_folder", text: "azureml://datastores/d/paths/in"}},
+		{"", root, value{kind: "uri_folder", text: "azureml://datastores/d/paths/"}},
+		{"uri_folder", file, value{kind: "uri_file", text: "azureml://datastores/d/paths/in/a"}},
+		{"MLTable", folder, value{kind: "mltable", text: "azureml://datastores/d/paths/in"}},
 	} {
 		if got, err := located(c.declared, c.path); err != nil || got != c.want {
 			t.Errorf("%s, %v: got %v, %v, want %v", c.declared, c.path, got, err, c.want)

@@ -172,6 +172,7 @@ func (s *Service) getDeployment(c call) reply {
 var (
 	invocationFields = []string{"InputData", "OutputData", "Tags", "properties"}
 	batchFields      = []string{"JobInputType", "Uri", "Value"}
+	placeFields      = []string{"JobOutputType", "Uri"}
 	batchKinds       = map[string]string{"Literal": "literal", "UriFile": "uri_file", "UriFolder": "uri_folder", "MLTable": "mltable"}
 )
 
@@ -192,7 +193,7 @@ func (s *Service) invoke(c call) reply {
 	}
 	r := &Run{
 		ID: fmt.Sprintf("pipelinejob-00000000-0000-4000-8000-%012d", len(s.runs)+1), Experiment: properties["experimentName"], Status: "NotStarted",
-		Created: s.Now().UTC(), Job: Job{Endpoint: c.name, Inputs: map[string]Input{}}, occurrence: properties[OccurrenceTag],
+		Created: s.Now().UTC(), Job: Job{Endpoint: c.name, Inputs: map[string]Input{}, Outputs: map[string]Input{}}, occurrence: properties[OccurrenceTag],
 	}
 	for name, v := range inputs {
 		in, ok := input(v, batchFields, "JobInputType", "Uri", "Value")
@@ -200,6 +201,14 @@ func (s *Service) invoke(c call) reply {
 			return s.misunderstood(fmt.Sprintf("input %s: %v", name, v))
 		}
 		r.Job.Inputs[name] = in
+	}
+	outputs, _ := asked["OutputData"].(map[string]any)
+	for name, v := range outputs {
+		out, ok := output(v, placeFields, "JobOutputType", "Uri")
+		if out.Type = batchKinds[out.Type]; !ok || out.Type == "" || out.Type == "literal" {
+			return s.misunderstood(fmt.Sprintf("output %s: %v", name, v))
+		}
+		r.Job.Outputs[name] = out
 	}
 	if refusal := s.route(r, c.header.Get("azureml-model-deployment")); refusal != nil {
 		return *refusal

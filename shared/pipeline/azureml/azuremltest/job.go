@@ -18,6 +18,7 @@ type Job struct {
 	Endpoint   string // the batch endpoint that made it, and its deployment
 	Deployment string
 	Inputs     map[string]Input
+	Outputs    map[string]Input // where they go; with no Value where the service chose
 	Properties map[string]string
 	Definition map[string]any // of a pipeline job: its properties as they were sent
 }
@@ -161,8 +162,12 @@ var (
 		"componentId", "computeId", "description", "displayName", "experimentName", "identity", "inputs", "jobType", "jobs", "outputs",
 		"properties", "settings", "tags",
 	}
-	inputFields = []string{"description", "jobInputType", "mode", "uri", "value"}
-	jobName     = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_-]{0,254}$`)
+	inputFields  = []string{"description", "jobInputType", "mode", "uri", "value"}
+	outputFields = []string{"description", "jobOutputType", "mode", "uri"}
+	inputModes   = []string{"ReadOnlyMount", "ReadWriteMount", "Download", "Direct", "EvalMount", "EvalDownload"}
+	outputModes  = []string{"ReadWriteMount", "Upload", "Direct"}
+	dataTypes    = []string{"uri_file", "uri_folder", "mltable", "custom_model", "mlflow_model", "triton_model"}
+	jobName      = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_-]{0,254}$`)
 )
 
 // exactly reads an object whose members are among those named.
@@ -203,6 +208,25 @@ func input(v any, fields []string, kind, address, value string) (Input, bool) {
 	return in, wrong == "" && in.Type != "" && hasURI != hasValue && hasValue == isLiteral && (uri != "" || isLiteral)
 }
 
+// moded reports whether a part of a job has a mode that its kind of part may have, or none.
+func moded(v any, modes []string) bool {
+	members, _ := v.(map[string]any)
+	mode, given := members["mode"]
+	text, _ := mode.(string)
+	return !given || slices.Contains(modes, text)
+}
+
+// output reads one of a job's outputs.
+func output(v any, fields []string, kind, address string) (Input, bool) {
+	data, _ := json.Marshal(v)
+	members, wrong := exactly(data, fields)
+	out := Input{}
+	out.Type, _ = members[kind].(string)
+	uri, given := members[address]
+	out.Value, _ = uri.(string)
+	return out, wrong == "" && out.Type != "" && given == (out.Value != "")
+}
+
 func (s *Service) putJob(c call) reply {
 	var body struct{ Properties json.RawMessage }
 	if wrong := decode(c.body, &body); wrong != "" {
@@ -212,7 +236,7 @@ func (s *Service) putJob(c call) reply {
 	if wrong != "" {
 		return s.misunderstood("a job's properties: " + wrong)
 	}
-	r := &Run{ID: c.name, Status: "NotStarted", Created: s.Now().UTC(), Job: Job{Definition: definition, Inputs: map[string]Input{}}}
+	r := &Run{ID: c.name, Status: "NotStarted", Created: s.Now().UTC(), Job: Job{Definition: definition, Inputs: map[string]Input{}, Outputs: map[string]Input{}}}
 	var tagged, kept bool
 	r.Tags, tagged = texts(definition["tags"])
 	r.Job.Properties, kept = texts(definition["properties"])
@@ -227,10 +251,18 @@ func (s *Service) putJob(c call) reply {
 	inputs, _ := definition["inputs"].(map[string]any)
 	for name, v := range inputs {
 		in, ok := input(v, inputFields, "jobInputType", "uri", "value")
-		if !ok {
+		if !ok || !moded(v, inputModes) {
 			return s.misunderstood(fmt.Sprintf("input %s: %v", name, v))
 		}
 		r.Job.Inputs[name] = in
+	}
+	outputs, _ := definition["outputs"].(map[string]any)
+	for name, v := range outputs {
+		out, ok := output(v, outputFields, "jobOutputType", "uri")
+		if !ok || !moded(v, outputModes) || !slices.Contains(dataTypes, out.Type) {
+			return s.misunderstood(fmt.Sprintf("output %s: %v", name, v))
+		}
+		r.Job.Outputs[name] = out
 	}
 	if known := s.run(c.name); known != nil {
 		return s.putAgain(known, r)
@@ -255,9 +287,11 @@ func (s *Service) putAgain(known, r *Run) reply {
 
 // ready refuses a job that cannot run.
 func (s *Service) ready(r *Run, settings map[string]any) *reply {
-	if on, given := settings["default_compute"].(string); given && on != "serverless" && !strings.HasPrefix(on, s.scope()+"/computes/") {
-		refusal := s.misunderstood("this is no compute's id: " + on)
-		return &refusal
+	for name, of := range map[string]string{"default_compute": "/computes/", "default_datastore": "/datastores/"} {
+		if id, given := settings[name].(string); given && id != "serverless" && !strings.HasPrefix(id, s.scope()+of) {
+			refusal := s.misunderstood("this is no id for " + name + ": " + id)
+			return &refusal
+		}
 	}
 	id, _ := r.Job.Definition["componentId"].(string)
 	steps, _ := r.Job.Definition["jobs"].(map[string]any)
@@ -283,7 +317,7 @@ func (s *Service) fit(r *Run, id string) *reply {
 	case component.Type != "" && component.Type != "pipeline":
 		refusal = refuse(http.StatusBadRequest, "UserError", "the component is no pipeline")
 	default:
-		refusal = fits(component, r.Job.Inputs)
+		refusal = fits(component, r.Job)
 	}
 	if refusal.status != 0 {
 		return &refusal
@@ -291,8 +325,14 @@ func (s *Service) fit(r *Run, id string) *reply {
 	return nil
 }
 
-// fits refuses inputs that a component does not take.
-func fits(c Component, given map[string]Input) reply {
+// fits refuses inputs that a component does not take, and outputs that it does not have.
+func fits(c Component, j Job) reply {
+	given := j.Inputs
+	for _, name := range slices.Sorted(maps.Keys(j.Outputs)) {
+		if _, ok := c.Outputs[name]; !ok {
+			return refuse(http.StatusBadRequest, "UserError", "the component has no output "+name)
+		}
+	}
 	for _, name := range slices.Sorted(maps.Keys(given)) {
 		declared, ok := c.Inputs[name]
 		literal := !strings.Contains(declared.Type, "_") && declared.Type != "mltable"
