@@ -9,6 +9,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 
 	"carillon/functions/api"
+	"carillon/functions/submit"
 	"carillon/shared/azure"
 	"carillon/shared/pipeline/azureml"
 	"carillon/shared/source"
@@ -68,8 +69,14 @@ type workspace struct {
 	credential azcore.TokenCredential
 }
 
+// oldSchedules are those of a workspace whose place others take.
+type oldSchedules interface {
+	api.Old
+	submit.Old
+}
+
 // old is the workspace as one with schedules of its own; nil for none.
-func (w workspace) old() api.Old {
+func (w workspace) old() oldSchedules {
 	if w.Workspace == nil {
 		return nil
 	}

@@ -19,9 +19,11 @@ import (
 	"carillon/shared/pipeline/azureml"
 	"carillon/shared/pipeline/azureml/azuremltest"
 	"carillon/shared/queue"
+	"carillon/shared/recur"
 	"carillon/shared/schedule"
 	"carillon/shared/source"
 	"carillon/shared/store"
+	"carillon/shared/store/storetest"
 )
 
 // moved is Carillon over memory beside a workspace with old schedules, and a clock that is moved by hand.
@@ -40,6 +42,15 @@ type moved struct {
 	follows   *queue.Mem
 	marks     *queue.Mem
 	minutes   int
+	faulty    *storetest.Faulty
+	olds      map[string]*recur.Rule // the times of old schedules, by their ids
+	files     []file                 // that have come, and may be found by the old schedule
+	polled    time.Time              // by the old schedule
+}
+
+type file struct {
+	path string
+	at   time.Time
 }
 
 const trainID = "aaaaaaaa-0000-4000-8000-000000000001"
@@ -49,6 +60,11 @@ func newMoved(t *testing.T) *moved {
 	now, log := func() time.Time { return m.now }, slog.New(slog.NewTextHandler(io.Discard, nil))
 	m.workspace.Now = now
 	m.putOld()
+	m.olds = rules(t, map[string]string{
+		"v1-time":  `{"type":"recurrence","frequency":"day","interval":1,"start_time":"2020-01-01T00:00:00","time_zone":"Europe/London","schedule":{"hours":[9],"minutes":[30]}}`,
+		"v2-hours": `{"type":"recurrence","frequency":"hour","interval":6,"start_time":"2026-01-01T00:20:00","time_zone":"Europe/Vienna"}`,
+		"v2-cron":  `{"type":"cron","expression":"15 6 * * 1-5","time_zone":"Europe/Vienna"}`,
+	})
 	w, err := azureml.Open(azureml.Config{
 		Subscription: m.workspace.Subscription, ResourceGroup: m.workspace.ResourceGroup, Workspace: m.workspace.Workspace,
 		BaseURL: m.workspace.URL, Credential: &azuremltest.Credential{}, Transport: m.workspace.Transport,
@@ -56,7 +72,8 @@ func newMoved(t *testing.T) *moved {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if m.db, err = store.Open(t.Context(), store.NewMem()); err != nil {
+	m.faulty = &storetest.Faulty{Driver: store.NewMem(), Fail: func(storetest.Call) storetest.Fault { return storetest.Works }}
+	if m.db, err = store.Open(t.Context(), m.faulty); err != nil {
 		t.Fatal(err)
 	}
 	m.submits, m.follows, m.marks = queue.NewMem(), queue.NewMem(), queue.NewMem()
@@ -68,7 +85,7 @@ func newMoved(t *testing.T) *moved {
 	m.web = &api.Function{DB: m.db, Targets: targets, Datastores: stores, Old: w, Submit: m.submits, Now: now, Log: log}
 	m.clock = &recurrence.Function{DB: m.db, Submit: m.submits, Follow: m.follows, Marks: m.marks, Retention: 90 * 24 * time.Hour, Now: now, Log: log}
 	m.submit = &submit.Function{
-		DB: m.db, Targets: targets, Submit: m.submits, Follow: m.follows, Owner: "me", Void: func(string) bool { return false }, Now: now, Log: log,
+		DB: m.db, Targets: targets, Submit: m.submits, Follow: m.follows, Owner: "me", Void: func(string) bool { return false }, Old: w, Now: now, Log: log,
 	}
 	m.follow = &follow.Function{DB: m.db, Targets: targets, Follow: m.follows, Submit: m.submits, Now: now, Log: log}
 	m.changes = &datastore.Function{DB: m.db, Datastores: stores, Submit: m.submits, Marks: m.marks, Now: now, Log: log}
@@ -123,6 +140,40 @@ func (m *moved) putOld() {
 	}
 }
 
+// old lets the old schedules do what they do in a minute. Their times are those that people know of them: v1 took a start
+// without a zone for London's, v2 does not heed the days of a cron expression.
+func (m *moved) old() {
+	minute := m.now.Truncate(time.Minute)
+	for id, rule := range m.olds {
+		if next, ok := rule.Next(minute.Add(-time.Second)); ok && next.Equal(minute) {
+			m.workspace.Fire(id, nil)
+		}
+	}
+	if minute.Minute()%5 > 0 {
+		return
+	}
+	for _, f := range m.files {
+		if f.at.After(m.polled) {
+			m.workspace.Fire("v1-data", &azuremltest.DataPath{DataStoreName: "inbox", RelativePath: f.path})
+		}
+	}
+	m.polled = m.now
+}
+
+// rules are the triggers of old schedules.
+func rules(t *testing.T, triggers map[string]string) map[string]*recur.Rule {
+	rules := map[string]*recur.Rule{}
+	for id, text := range triggers {
+		spec, errs := recur.Decode([]byte(text))
+		rule, wrong := spec.Compile(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
+		if len(errs)+len(wrong) > 0 {
+			t.Fatal(errs, wrong)
+		}
+		rules[id] = rule
+	}
+	return rules
+}
+
 // until lets time go by, minute after minute, with faults now and then that leave no doubt or one that can be cleared up.
 func (m *moved) until(end time.Time) {
 	faults := []azuremltest.Fault{{Status: 429, RetryAfter: "30"}, {Status: 500, AfterWork: true}, {Drop: true, AfterWork: true}, {Status: 503, RetryAfter: "60"}}
@@ -133,6 +184,7 @@ func (m *moved) until(end time.Time) {
 			m.workspace.Fail(azuremltest.PutJob, fault)
 			m.workspace.Fail(azuremltest.GetDetails, azuremltest.Fault{Status: 500})
 		}
+		m.old()
 		if err := m.clock.Tick(m.t.Context(), m.now, m.now.Add(time.Minute)); err != nil {
 			m.t.Fatal(err)
 		}
@@ -175,6 +227,7 @@ func (m *moved) importAll(body string) (text string) {
 		if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil || w.Code != 200 {
 			m.t.Fatal(w.Code, w.Body)
 		}
+		m.deliver()
 		for _, item := range answer.Items {
 			if len(item.Problems) > 0 {
 				m.t.Fatal(item.Problems)
@@ -189,40 +242,78 @@ func (m *moved) importAll(body string) (text string) {
 	return ""
 }
 
-// The schedules of a workspace are moved and run for weeks, over the end of summer time and with faults: each run is
-// submitted once.
-func TestMovedSchedulesRun(t *testing.T) {
-	m := newMoved(t)
-	m.inbox.Put("in/old.csv", m.now.Add(-time.Hour))
-	if plan := m.importAll(`{"from":"v1"}`); !strings.Contains(plan, "London") {
-		t.Errorf("the plan: %s", plan)
-	}
-	m.workspace.Behave(azuremltest.Manners{SchedulesLag: 2})
-	m.workspace.Fail(azuremltest.PutSchedule, azuremltest.Fault{Drop: true, AfterWork: true}, azuremltest.Fault{Status: 429, RetryAfter: "0"})
-	m.workspace.Fail(azuremltest.PutV2Schedule, azuremltest.Fault{Status: 500, AfterWork: true})
-	asked := m.now
-	m.importAll(`{"from":"v1","create":true,"disable_source":true}`)
-	m.importAll(`{"from":"v2","create":true,"disable_source":true}`)
-	for _, id := range []string{"v1-time", "v1-data", "v1-off", "v2-hours", "v2-cron"} {
-		if m.workspace.Fires(id) {
-			t.Errorf("%s still fires", id)
+// crash sends the request, and lets the process die before it asks the store for something for the nth time.
+func (m *moved) crash(body string, n int) {
+	defer func() {
+		m.faulty.Fail = func(storetest.Call) storetest.Fault { return storetest.Works }
+		if recover() == nil {
+			m.t.Errorf("there is no call %d", n)
 		}
+	}()
+	calls := 0
+	m.faulty.Fail = func(storetest.Call) storetest.Fault {
+		if calls++; calls == n {
+			panic("crash")
+		}
+		return storetest.Works
 	}
-	end := m.now.Add(3 * 7 * 24 * time.Hour)
-	files := 0
-	for at := m.now.Add(time.Hour); at.Before(end.Add(-time.Hour)); at = at.Add(9 * time.Hour) {
-		m.until(at)
-		m.inbox.Put(fmt.Sprintf("in/f%d.csv", files%10), m.now) // added, and edited later
-		files++
+	r := httptest.NewRequest("POST", "/api/import", strings.NewReader(body))
+	r.Header.Set("Content-Type", "application/json")
+	m.web.Handler().ServeHTTP(httptest.NewRecorder(), r)
+}
+
+// The schedules of a workspace are moved, at the very time at which one is due, while files come, with faults and a crash,
+// and run for weeks, over the end of summer time: of each time and each file there is one run, the old schedules' and the
+// new ones' together.
+func TestMovedSchedulesRun(t *testing.T) {
+	for crash, days := range map[int]int{0: 21, 8: 2, 12: 2, 16: 2} { // 0 for none
+		t.Run(fmt.Sprint(crash), func(t *testing.T) {
+			t.Parallel()
+			m := newMoved(t)
+			began := m.now
+			m.inbox.Put("in/old.csv", m.now.Add(-time.Hour))
+			m.polled = m.now.Add(-time.Minute)
+			if plan := m.importAll(`{"from":"v1"}`); !strings.Contains(plan, "London") {
+				t.Errorf("the plan: %s", plan)
+			}
+			m.fill(began.Add(28*time.Minute), 2*time.Minute) // by time is due at 08:30
+			m.workspace.Behave(azuremltest.Manners{SchedulesLag: 2})
+			m.workspace.Fail(azuremltest.PutSchedule, azuremltest.Fault{Drop: true, AfterWork: true}, azuremltest.Fault{Status: 429, RetryAfter: "0"})
+			m.workspace.Fail(azuremltest.PutV2Schedule, azuremltest.Fault{Status: 500, AfterWork: true})
+			if crash > 0 {
+				m.crash(`{"from":"v1","create":true,"disable_source":true}`, crash)
+				m.fill(m.now.Add(3*time.Minute), time.Minute)
+			}
+			m.importAll(`{"from":"v1","create":true,"disable_source":true}`)
+			m.fill(m.now.Add(5*time.Minute), time.Minute)
+			m.importAll(`{"from":"v2","create":true,"disable_source":true}`)
+			for _, id := range []string{"v1-time", "v1-data", "v1-off", "v2-hours", "v2-cron"} {
+				if m.workspace.Fires(id) {
+					t.Errorf("%s still fires", id)
+				}
+			}
+			m.fill(m.now.Add(time.Hour), 7*time.Minute)
+			m.fill(m.now.AddDate(0, 0, days), 9*time.Hour)
+			m.until(m.now.Add(10 * time.Minute))
+			m.check("by-time", "v1-time", began, "Europe/London", func(at time.Time) bool { return at.Format("15:04") == "09:30" })
+			m.check("v2-hours", "v2-hours", began, "UTC", func(at time.Time) bool { return at.Minute() == 20 && at.Hour()%6 == 5 })
+			m.check("v2-cron", "v2-cron", began, "Europe/Vienna", func(at time.Time) bool {
+				return at.Format("15:04") == "06:15" && at.Weekday() != time.Saturday && at.Weekday() != time.Sunday
+			})
+			m.check("off", "v1-off", began, "UTC", func(time.Time) bool { return false })
+			m.checkChanges()
+		})
 	}
-	m.until(end)
-	m.check("by-time", asked, "Europe/London", func(at time.Time) bool { return at.Format("15:04") == "09:30" })
-	m.check("v2-hours", asked, "UTC", func(at time.Time) bool { return at.Minute() == 20 && at.Hour()%6 == 5 })
-	m.check("v2-cron", asked, "Europe/Vienna", func(at time.Time) bool {
-		return at.Format("15:04") == "06:15" && at.Weekday() != time.Saturday && at.Weekday() != time.Sunday
-	})
-	m.check("off", asked, "UTC", func(time.Time) bool { return false })
-	m.checkChanges(files)
+}
+
+// fill lets files come, each of its own, while time goes by.
+func (m *moved) fill(end time.Time, every time.Duration) {
+	for m.now.Before(end) {
+		f := file{fmt.Sprintf("in/f%d.csv", len(m.files)), m.now.Add(-3 * time.Second)}
+		m.inbox.Put(f.path, f.at)
+		m.files = append(m.files, f)
+		m.until(m.now.Add(every))
+	}
 }
 
 // occurrences are those of a schedule that were not skipped.
@@ -234,8 +325,8 @@ func (m *moved) occurrences(name string) []schedule.Occurrence {
 	return all
 }
 
-// check holds a schedule's runs against the minutes at which one is due, in a zone.
-func (m *moved) check(name string, from time.Time, zone string, due func(time.Time) bool) {
+// check holds the runs of a schedule and of its old one against the minutes at which one is due, in a zone.
+func (m *moved) check(name, old string, from time.Time, zone string, due func(time.Time) bool) {
 	in, err := time.LoadLocation(zone)
 	if err != nil {
 		m.t.Fatal(err)
@@ -246,7 +337,18 @@ func (m *moved) check(name string, from time.Time, zone string, due func(time.Ti
 			want[at] = true
 		}
 	}
+	for _, run := range m.workspace.Runs() {
+		if at := run.Created.Truncate(time.Minute); run.Schedule == old {
+			if !want[at] {
+				m.t.Errorf("%s of %v was run by the old schedule, and twice or not due", name, at)
+			}
+			delete(want, at)
+		}
+	}
 	for _, o := range m.occurrences(name) {
+		if o.Reason == schedule.ReasonOldSchedule {
+			continue
+		}
 		if n := m.workspace.Submissions(o.ID); !want[o.Nominal.UTC()] || n != 1 || o.Status != schedule.Completed {
 			m.t.Errorf("%s of %v: %d runs, %s %s", name, o.Nominal, n, o.Status, o.Error)
 		}
@@ -257,19 +359,28 @@ func (m *moved) check(name string, from time.Time, zone string, due func(time.Ti
 	}
 }
 
-// checkChanges wants a run for each change, with the file's path, and the parameters of the other schedules as they were.
-func (m *moved) checkChanges(files int) {
-	changed := m.occurrences("by-data")
-	for _, o := range changed {
-		if n := m.workspace.Submissions(o.ID); n != 1 || o.Status != schedule.Completed {
-			m.t.Errorf("%v: %d runs, %s %s", o.Change, n, o.Status, o.Error)
+// checkChanges wants a run for each file, and the parameters of the other schedules as they were.
+func (m *moved) checkChanges() {
+	ran := map[string]int{}
+	for _, run := range m.workspace.Runs() {
+		if run.Schedule == "v1-data" || run.Tags["carillon_schedule"] == "by-data" {
+			ran[run.DataPaths["input"].RelativePath]++
 		}
 	}
-	if len(changed) != files {
-		m.t.Errorf("%d runs for %d changes", len(changed), files)
+	for _, f := range m.files {
+		if ran[f.path] != 1 {
+			m.t.Errorf("%s of %v: %d runs", f.path, f.at, ran[f.path])
+		}
+		delete(ran, f.path)
+	}
+	if len(ran) > 0 {
+		m.t.Errorf("there are runs of other files: %v", ran)
 	}
 	for _, run := range m.workspace.Runs() {
 		path := run.DataPaths["input"]
+		if run.Schedule != "" {
+			continue
+		}
 		switch run.Tags["carillon_schedule"] {
 		case "by-data":
 			if path.DataStoreName != "inbox" || !strings.HasPrefix(path.RelativePath, "in/f") {

@@ -103,7 +103,7 @@ type parts struct {
 	db               *store.DB
 	targets          map[string]pipeline.Target // by the kind of pipeline
 	datastores       *source.Datastores
-	old              api.Old // whose schedules can be imported; nil for none
+	old              oldSchedules // that can be imported; nil for none
 	submits, follows queue.Queue
 	marks            queue.Queue       // to the datastore function
 	facade           map[string]string // the schedules of v1's pipelines
@@ -117,7 +117,7 @@ type parts struct {
 func (p parts) functions() host.Functions {
 	timer := &recurrence.Function{DB: p.db, Submit: p.submits, Follow: p.follows, Marks: p.marks, Retention: p.retention, Now: time.Now, Log: p.log}
 	submitter := &submit.Function{
-		DB: p.db, Targets: p.targets, Submit: p.submits, Follow: p.follows, Owner: p.owner, Void: p.void, Now: time.Now, Log: p.log,
+		DB: p.db, Targets: p.targets, Submit: p.submits, Follow: p.follows, Owner: p.owner, Void: p.void, Old: p.old, Now: time.Now, Log: p.log,
 	}
 	follower := &follow.Function{DB: p.db, Targets: p.targets, Follow: p.follows, Submit: p.submits, Now: time.Now, Log: p.log}
 	changes := &datastore.Function{DB: p.db, Datastores: p.datastores, Submit: p.submits, Marks: p.marks, Now: time.Now, Log: p.log}

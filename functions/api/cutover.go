@@ -4,66 +4,64 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"carillon/shared/migrate"
 	"carillon/shared/schedule"
 )
 
-// The change-over of one schedule. The new one is created first, so that it begins at the cut-over whatever happens here;
-// then the old one is disabled, at a moment when it starts no run, and seen to be. The new one begins at once where a
-// run is due before the cut-over, so that none is left out. If the old one cannot be seen to be disabled, the new one is,
-// and the request can be sent again.
-//
-// What is left is a crash in between: before the old one is asked to be disabled both run from the cut-over on, after
-// it none before. The same request, sent again before the cut-over, goes on in both cases.
-
-// disableWithin is how long it may take to disable one old schedule, in one request.
-const disableWithin = 45 * time.Second
+// The change-over of one schedule. The new one begins first, while the old one is not known to be disabled; then that is
+// disabled, at a moment when it starts no run, and seen to be. Whose it is what comes due in between is decided when it is
+// claimed (schedule.Handover): so whatever breaks off here, the process too, nothing runs twice, and nothing is left out
+// without a record. Either the old one turns out to be disabled, and the new one goes on, or at the cut-over the new one
+// gives way, and the request can be sent again.
 
 // begin moves a schedule that has not been imported yet.
 func (m mover) begin(item *importedItem, s schedule.Schedule) error {
 	if m.noisy(item, s) {
 		return nil
 	}
-	if err := m.create(item, s.Beginning(m.q.cutOver)); err != nil || !item.AgainAt.IsZero() {
+	s = s.Beginning(m.f.Now(), m.q.cutOver)
+	if err := m.create(item, s); err != nil || !item.AgainAt.IsZero() {
 		return err
 	}
-	return m.disable(item, s.Beginning(m.q.cutOver))
+	return m.disable(item, s)
 }
 
 // goOn moves a schedule that was imported before while the old one still fires.
 func (m mover) goOn(item *importedItem, s schedule.Schedule) error {
-	now := m.f.Now().UTC()
-	both := s.Status == schedule.Active && !s.Begins.After(now)
-	switch {
-	case s.Status == schedule.Disabled && !s.Waits():
+	if s.Status == schedule.Disabled && !s.Waits() {
 		item.Problems = append(item.Problems, "schedule "+s.Name+" has been disabled here: enable it, or disable the old one where it is")
 		return nil
-	case both:
+	}
+	if s.Status == schedule.Active && !s.Unsettled() {
 		since := s.Created
 		if s.Begins.After(since) {
 			since = s.Begins
 		}
 		item.Done = append(item.Done, "both the old and the new schedule have been active since "+since.Format(time.RFC3339)+": look for runs that came twice")
-	case m.noisy(item, s):
-		return nil
-	case s.Status == schedule.Active && s.Begins.After(now.Add(2*time.Minute)):
-	default: // it waits, or its cut-over comes too soon
-		next, err := m.edit(item, s.Name, func(old schedule.Schedule, now time.Time) schedule.Schedule {
-			return old.TakesOver(m.q.cutOver, m.by, "begins when "+old.Origin.From+" is disabled", now)
-		})
-		if err != nil {
-			return err
-		}
-		s = next
 	}
-	return m.disable(item, s)
+	if m.noisy(item, s) {
+		return nil
+	}
+	next, err := m.edit(item, s, func(old schedule.Schedule, now time.Time) schedule.Schedule {
+		return old.TakesOver(now, m.q.cutOver, m.by, "takes the place of "+old.Origin.From, now)
+	})
+	if err != nil || next.Revision == s.Revision {
+		return err
+	}
+	return m.disable(item, next)
 }
 
-// noisy reports whether it would be in doubt which of the two starts a run, were the old one disabled now.
+// noisy reports whether it would be in doubt which of the two starts a run, were the old one disabled now. Where the
+// times of the old one are not known nobody can tell.
 func (m mover) noisy(item *importedItem, s schedule.Schedule) bool {
 	if s.Trigger.Watch != nil {
+		return false
+	}
+	if migrate.CountsFromCreation(s.Trigger.Spec) {
+		item.Done = append(item.Done, "the old schedule counts from its creation, which is not told: look whether it starts a run just while it is being disabled")
 		return false
 	}
 	now := m.f.Now().UTC()
@@ -80,25 +78,21 @@ func (m mover) noisy(item *importedItem, s schedule.Schedule) bool {
 	return true
 }
 
-// disable disables the old schedule of s, and lets s begin or wait.
+// disable disables the old schedule of s, and notes that s has its place.
 func (m mover) disable(item *importedItem, s schedule.Schedule) error {
-	asked := m.f.Now().UTC()
-	if err := m.off(item, s, asked); err != nil {
+	if err := m.off(item, s); err != nil {
 		return m.withdraw(item, s, err)
 	}
 	item.Done = append(item.Done, "the old schedule has been disabled, and seen to be")
 	m.f.Log.InfoContext(m.ctx, "old schedule disabled", "schedule", s.Name, "from", s.Origin.From, "by", m.by)
-	if s.Begins.After(asked) {
-		return m.takeOver(item, s, asked)
-	}
-	return nil
+	return m.settle(item, s)
 }
 
 // off disables the old schedule and sees that it is; one that is disabled is looked at only.
-func (m mover) off(item *importedItem, s schedule.Schedule, now time.Time) error {
-	within := disableWithin
-	if s.Begins.After(now) {
-		within = min(within, s.Begins.Add(-time.Minute).Sub(now))
+func (m mover) off(item *importedItem, s schedule.Schedule) error {
+	within := schedule.OffWithin
+	if s.Unsettled() {
+		within = min(within, s.Origin.Until.Add(-time.Minute).Sub(m.f.Now()))
 	}
 	ctx, cancel := context.WithTimeout(m.ctx, within)
 	defer cancel()
@@ -113,94 +107,124 @@ func (m mover) off(item *importedItem, s schedule.Schedule, now time.Time) error
 	return err
 }
 
-// withdraw disables the new schedule, as the old one is not known to be.
+// withdraw disables the new schedule, as the old one is not known to be. One that somebody has disabled is left so.
 func (m mover) withdraw(item *importedItem, s schedule.Schedule, failed error) error {
 	note := fmt.Sprintf("the old schedule %s is not known to be disabled: %v", s.Origin.From, failed)
-	_, err := m.edit(item, s.Name, func(old schedule.Schedule, now time.Time) schedule.Schedule {
+	is, err := m.change(item, s.Name, func(old schedule.Schedule, now time.Time) schedule.Schedule {
+		if old.ID != s.ID || !old.Unsettled() {
+			return old
+		}
 		return old.Withdrawn(m.by, note, now)
 	})
-	if err != nil {
-		return fmt.Errorf("schedule %s begins at %v, and %s; it could not be disabled: %w", s.Name, s.Begins, note, err)
+	if err != nil { // at the cut-over it gives way by itself
+		return fmt.Errorf("%s; schedule %s could not be disabled: %w", note, s.Name, err)
+	}
+	if is.ID == s.ID && !is.Origin.Off.IsZero() { // somebody has seen it meanwhile, who had to know
+		item.Source.Disabled, item.AgainAt = true, time.Time{}
+		item.Done = append(item.Done, "the old schedule has been disabled, and seen to be")
+		m.doubt(item, is, s.Begins, is.Begins)
+		return nil
 	}
 	item.Problems = append(item.Problems, note+". Schedule "+s.Name+" is disabled for now: import it again")
 	return nil
 }
 
-// takeOver lets the new schedule begin before the cut-over where something is due before it. The old one was asked to be
-// disabled at an instant, and has been by now.
-func (m mover) takeOver(item *importedItem, s schedule.Schedule, asked time.Time) error {
-	now := m.f.Now().UTC()
-	from := asked
-	if s.Trigger.Watch == nil {
-		rule, errs := s.Trigger.Compile(s.Anchor)
-		if len(errs) > 0 {
-			return errs
+// settle notes that the old schedule is disabled, whatever else somebody has changed meanwhile, and says what is in doubt.
+func (m mover) settle(item *importedItem, s schedule.Schedule) error {
+	is, err := m.change(item, s.Name, func(old schedule.Schedule, now time.Time) schedule.Schedule {
+		if old.ID != s.ID || old.Origin == nil || old.Origin.Until.IsZero() {
+			return old
 		}
-		next, ok := rule.Next(asked)
-		if ok && !next.After(now) {
-			item.Done = append(item.Done, fmt.Sprintf("the run of %s was due while the old schedule was being disabled, and the new one does not start it: look whether the old one did, and trigger it if not",
-				next.UTC().Format(time.RFC3339)))
-			next, ok = rule.Next(now)
-		}
-		if from = now; !ok || !next.Before(s.Begins) {
-			return nil // nothing is due before the cut-over
-		}
-	} else {
-		item.Done = append(item.Done, fmt.Sprintf("the old schedule looked for changes every %s: what was changed in that time before %s it may not have seen, and the new one leaves it to the old one. Look, and put such files again",
-			schedule.Duration(s.Trigger.Polling()), asked.Format(time.RFC3339)))
-	}
-	_, err := m.edit(item, s.Name, func(old schedule.Schedule, now time.Time) schedule.Schedule {
-		return old.TakesOver(from, m.by, "takes the place of "+old.Origin.From, now)
+		return old.Settled(now, m.by, now)
 	})
-	return err
+	if err != nil || is.ID != s.ID {
+		return err
+	}
+	m.doubt(item, is, s.Begins, is.Begins)
+	return nil
 }
 
-// found goes on with a schedule whose old one is disabled, or about to be.
+// found goes on with a schedule whose old one is disabled.
 func (m mover) found(item *importedItem, s schedule.Schedule) error {
-	now := m.f.Now().UTC()
-	if !s.Waits() && (s.Status == schedule.Disabled || !dueBefore(s, now)) {
+	if !s.Waits() && !s.Unsettled() {
 		return nil
 	}
-	if err := m.off(item, s, now); err != nil && s.Waits() {
+	if err := m.off(item, s); err != nil { // it is about to be
+		if s.Unsettled() {
+			return m.withdraw(item, s, err)
+		}
 		item.Problems = append(item.Problems, fmt.Sprintf("the old schedule %s is not known to be disabled: %v. Schedule %s waits: import it again", s.Origin.From, err, s.Name))
 		return nil
-	} else if err != nil {
-		return m.withdraw(item, s, err)
 	}
-	now = m.f.Now().UTC()
-	if s.Waits() {
-		item.Done = append(item.Done, fmt.Sprintf("the old schedule was disabled at some time before %s, and the new one begins now: look whether a run was left out in between", now.Format(time.RFC3339)))
+	if s.Unsettled() {
+		return m.settle(item, s)
 	}
-	_, err := m.edit(item, s.Name, func(old schedule.Schedule, now time.Time) schedule.Schedule {
-		return old.TakesOver(now, m.by, "takes the place of "+old.Origin.From, now)
+	since := s.StatusNote.At
+	if !s.Begins.IsZero() {
+		since = s.Begins
+	}
+	next, err := m.edit(item, s, func(old schedule.Schedule, now time.Time) schedule.Schedule {
+		return old.Replaces(since, m.by, "takes the place of "+old.Origin.From, now)
 	})
-	return err
+	if err != nil || next.Revision == s.Revision {
+		return err
+	}
+	item.Done = append(item.Done, "the old schedule was disabled at some time since "+since.Format(time.RFC3339)+", and the new one begins now")
+	m.doubt(item, next, since, next.Begins)
+	return nil
 }
 
-// dueBefore reports whether something may be due of an active schedule from now on and before it begins.
-func dueBefore(s schedule.Schedule, now time.Time) bool {
-	if !s.Begins.After(now) || s.Trigger.Watch != nil {
-		return s.Begins.After(now)
+// mostNamed is how many times are named one by one.
+const mostNamed = 20
+
+// doubt says what is decided later, or by nobody, of what came in a span in which it was not known whether the old schedule
+// fires.
+func (m mover) doubt(item *importedItem, s schedule.Schedule, from, to time.Time) {
+	if s.Trigger.Watch != nil {
+		item.Done = append(item.Done, "what was changed since "+s.Baseline.UTC().Format(time.RFC3339)+", and the old schedule has made no run for, runs here in some minutes")
+		return
 	}
 	rule, errs := s.Trigger.Compile(s.Anchor)
 	if len(errs) > 0 {
-		return false
+		return
 	}
-	next, ok := rule.Next(now)
-	return ok && next.Before(s.Begins)
+	var times []string
+	for at := range rule.All(from) {
+		if !at.Before(to) {
+			break
+		}
+		if len(times) == mostNamed {
+			times = append(times, "and others until "+to.UTC().Format(time.RFC3339))
+			break
+		}
+		times = append(times, at.UTC().Format(time.RFC3339))
+	}
+	if len(times) > 0 {
+		item.Done = append(item.Done, fmt.Sprintf("it is not known whether the old schedule has started the run of %s, and the new one does not: look, and start what is missing with carillon schedules backfill %s --from … --to …",
+			strings.Join(times, ", "), s.Name))
+	}
 }
 
-// edit changes the new schedule, unless it is another one by now.
-func (m mover) edit(item *importedItem, name string, change func(schedule.Schedule, time.Time) schedule.Schedule) (schedule.Schedule, error) {
-	now := m.f.Now().UTC()
-	s, err := m.f.DB.Edit(m.ctx, name, now, func(old schedule.Schedule) (schedule.Schedule, error) {
-		if old.Origin == nil {
-			return old, fmt.Errorf("schedule %s is another one now", name)
+// edit changes the new schedule if it is still as it was read; if not, it is left as it is, and that is a problem.
+func (m mover) edit(item *importedItem, s schedule.Schedule, change func(schedule.Schedule, time.Time) schedule.Schedule) (schedule.Schedule, error) {
+	next, err := m.change(item, s.Name, func(old schedule.Schedule, now time.Time) schedule.Schedule {
+		if old.ID != s.ID || old.Revision != s.Revision {
+			return old
 		}
-		return change(old, now), nil
+		return change(old, now)
 	})
+	if err == nil && (next.ID != s.ID || next.Revision != s.Revision+1) {
+		item.Problems = append(item.Problems, "schedule "+s.Name+" has just been changed by "+next.By+": look at it, and import it again")
+		return s, nil
+	}
+	return next, err
+}
+
+func (m mover) change(item *importedItem, name string, change func(schedule.Schedule, time.Time) schedule.Schedule) (schedule.Schedule, error) {
+	now := m.f.Now().UTC()
+	s, err := m.f.DB.Edit(m.ctx, name, now, func(old schedule.Schedule) (schedule.Schedule, error) { return change(old, now), nil })
 	if err == nil {
-		item.Status, item.Begins = string(s.Status), s.Begins
+		m.show(item, s)
 	}
 	return s, err
 }

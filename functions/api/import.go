@@ -63,6 +63,8 @@ type importedItem struct {
 	Begins      time.Time       `json:"begins,omitzero"`   // from when on it fires instead of the old one
 	Done        []string        `json:"done,omitempty"`    // what has been done, or found to be done, and what to look at
 	AgainAt     time.Time       `json:"again_at,omitzero"` // when to go on with it
+
+	waits string // why the new one waits for the old one, when it does
 }
 
 type importedSource struct {
@@ -140,7 +142,7 @@ func readImport(data []byte, now time.Time) (q importRequest, err error) {
 	return q, nil
 }
 
-// readCutOver reads when the new ones begin: on a full minute, and not so early that it could pass in between.
+// readCutOver reads by when the old ones are to be disabled: on a full minute, and not so early that it could pass in between.
 func (q *importRequest) readCutOver(o *recur.Object, now time.Time) {
 	earliest := now.Add(leastAhead + time.Minute - time.Nanosecond).Truncate(time.Minute)
 	text := o.Text("cut_over")
@@ -156,12 +158,12 @@ func (q *importRequest) readCutOver(o *recur.Object, now time.Time) {
 		o.Fail("cut_over", "is of use with disable_source only")
 	case !at.After(now):
 		o.Fail("cut_over", "is over already")
+	case at.Before(now.Add(leastAhead)):
+		o.Fail("cut_over", "has to be five minutes ahead at least")
 	case at.After(now.Add(mostAhead)):
 		o.Fail("cut_over", "may be an hour ahead at most: the old schedules are disabled at once, and do not wait for it")
 	}
-	if q.cutOver = at.UTC().Truncate(time.Minute); q.cutOver.Before(earliest) {
-		q.cutOver = earliest
-	}
+	q.cutOver = at.UTC().Truncate(time.Minute)
 }
 
 func (q *importRequest) consistent(o *recur.Object) {
@@ -265,6 +267,9 @@ func (m mover) item(plan migrate.Plan, late bool) (importedItem, error) {
 	case m.q.disableSource:
 		err = m.found(&item, *known)
 	}
+	if item.waits != "" && len(item.Problems) == 0 {
+		item.Done = append(item.Done, item.waits)
+	}
 	return item, err
 }
 
@@ -285,7 +290,7 @@ func (m mover) known(item *importedItem, d schedule.Definition, from string) (*s
 	r, err := m.f.DB.Schedule(m.ctx, d.Name)
 	switch s := r.Schedule.Value; {
 	case errors.Is(err, store.ErrNotFound):
-		return nil, m.refusals(item, d)
+		return nil, m.unmade(item, d, from)
 	case err != nil:
 		return nil, err
 	case s.Origin == nil || s.Origin.From != from:
@@ -299,6 +304,20 @@ func (m mover) known(item *importedItem, d schedule.Definition, from string) (*s
 		}
 		return &s, nil
 	}
+}
+
+// unmade finds what keeps a schedule from being made: another one that was made of the same source, or what would be wrong
+// with it.
+func (m mover) unmade(item *importedItem, d schedule.Definition, from string) error {
+	other, err := m.f.DB.MadeOf(m.ctx, from)
+	if err != nil {
+		return err
+	}
+	if other != "" {
+		item.Problems = append(item.Problems, fmt.Sprintf("it was imported as schedule %s before: go on with that one (its name: %s), or delete it", other, other))
+		return nil
+	}
+	return m.refusals(item, d)
 }
 
 // refusals finds what would be wrong with the new schedule.
@@ -341,7 +360,8 @@ func (m mover) create(item *importedItem, s schedule.Schedule) error {
 // show notes the new schedule as it is.
 func (m mover) show(item *importedItem, s schedule.Schedule) {
 	item.Created, item.Status, item.Begins = true, string(s.Status), s.Begins
+	item.waits = ""
 	if s.Waits() && s.StatusNote != nil {
-		item.Done = append(item.Done, s.StatusNote.Note)
+		item.waits = s.StatusNote.Note
 	}
 }

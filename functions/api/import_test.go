@@ -19,6 +19,8 @@ type oldWorkspace struct {
 	v1, v2   map[string]map[string]any
 	asked    []string
 	turn     func(ctx context.Context, id string) (done bool, err error)
+	asking   func() error         // whether one fires
+	ran      map[string]time.Time // files for which one has made a run
 	unlisted error
 }
 
@@ -62,6 +64,21 @@ func (o *oldWorkspace) DisableV1Schedule(ctx context.Context, id string) error {
 
 func (o *oldWorkspace) DisableV2Schedule(ctx context.Context, name string) error {
 	return o.disable(ctx, name, func() { o.v2[name]["properties"].(map[string]any)["isEnabled"] = false })
+}
+
+func (o *oldWorkspace) Fires(_ context.Context, from string) (bool, error) {
+	if o.asking != nil {
+		if err := o.asking(); err != nil {
+			return false, err
+		}
+	}
+	_, id, _ := strings.Cut(from, ":")
+	return o.fires(id), nil
+}
+
+func (o *oldWorkspace) Ran(_ context.Context, _, _, path string, since time.Time) (bool, error) {
+	at, ran := o.ran[path]
+	return ran && !at.Before(since), nil
 }
 
 // fires reports whether an old schedule is enabled.
@@ -203,6 +220,7 @@ func TestImportThatCannotBe(t *testing.T) {
 		`{"from":"v1-yaml","document":"a: 1","create":true,"disable_source":true}`:            "disable_source",
 		`{"from":"v1","create":true,"disable_source":true,"cut_over":"2026-11-22T08:00:00Z"}`: "cut_over",
 		`{"from":"v1","create":true,"disable_source":true,"cut_over":"2026-11-23T08:00:00Z"}`: "cut_over",
+		`{"from":"v1","create":true,"disable_source":true,"cut_over":"2026-11-22T09:04:00Z"}`: "cut_over",
 		`{"from":"v1","create":true,"cut_over":"2026-11-22T09:30:00Z"}`:                       "cut_over",
 		`{"from":"v1","create":true,"disable_source":true,"cut_over":"soon"}`:                 "cut_over",
 		`{"from":"v1","create":1}`:                          "create",
@@ -230,23 +248,30 @@ func TestImportThatCannotBe(t *testing.T) {
 	}
 }
 
-// The old one is disabled and the new one begins at the cut-over, at which it fires.
+// The old one is disabled, and the new one begins as soon as that is seen.
 func TestCutOver(t *testing.T) {
 	s, o := newOld(t)
+	o.turn = func(context.Context, string) (bool, error) {
+		if got := s.schedule("cron"); got.Status != schedule.Active || !got.Unsettled() {
+			t.Errorf("while the old one is disabled the new one is %+v", got)
+		}
+		s.now = s.now.Add(3 * time.Second)
+		return true, nil
+	}
 	out := s.imports(`{"from":"v2","create":true,"disable_source":true}`)
 	want := time.Date(2026, 11, 22, 9, 6, 0, 0, time.UTC)
-	if item := out.Items[0]; !out.CutOver.Equal(want) || !item.Begins.Equal(want) || item.Status != "Active" || !item.Source.Disabled || o.fires("cron") {
+	if item := out.Items[0]; !out.CutOver.Equal(want) || !item.Begins.Equal(s.now) || item.Status != "Active" || !item.Source.Disabled || o.fires("cron") || s.schedule("cron").Unsettled() {
 		t.Errorf("%+v", out)
 	}
 	again := s.imports(`{"from":"v2","create":true,"disable_source":true}`)
 	if got := s.schedule("cron"); !again.Items[0].Created || len(o.asked) != 1 || got.Status != schedule.Active {
 		t.Errorf("again: %+v, asked %v, %+v", again, o.asked, got)
 	}
-	for text, want := range map[string]string{"2026-11-22T09:02:00Z": "09:06", "2026-11-22T09:30:30Z": "09:30", "2026-11-22T10:30:00+01:00": "09:30"} {
+	for text, want := range map[string]string{"2026-11-22T09:06:00Z": "09:06", "2026-11-22T09:30:30Z": "09:30", "2026-11-22T10:30:00+01:00": "09:30"} {
 		s, _ := newOld(t)
 		out := s.imports(`{"from":"v2","create":true,"disable_source":true,"cut_over":"` + text + `"}`)
-		if got := out.CutOver.Format("15:04"); got != want || !out.Items[0].Begins.Equal(out.CutOver) {
-			t.Errorf("%s: %s, want %s; begins %v", text, got, want, out.Items[0].Begins)
+		if got := out.CutOver.Format("15:04"); got != want {
+			t.Errorf("%s: %s, want %s", text, got, want)
 		}
 	}
 }
@@ -264,7 +289,7 @@ func TestCutOverThatIsInDoubt(t *testing.T) {
 	} {
 		s, o := newOld(t)
 		o.turn = func(ctx context.Context, id string) (bool, error) {
-			if got := s.schedule("cron"); got.Status != schedule.Active || !got.Begins.After(s.now.Add(4*time.Minute)) {
+			if got := s.schedule("cron"); !got.Unsettled() || !got.Origin.Until.After(s.now.Add(4*time.Minute)) {
 				t.Errorf("%s: the new one is %+v while the old one is disabled", name, got)
 			}
 			if until, ok := ctx.Deadline(); !ok || time.Until(until) > time.Minute {
@@ -286,25 +311,6 @@ func TestCutOverThatIsInDoubt(t *testing.T) {
 	}
 }
 
-// After a crash behind the old one's end, what is due before the cut-over is not left out.
-func TestCutOverAfterALateCrash(t *testing.T) {
-	s, o := newOld(t)
-	o.v2["cron"] = aV2("cron", map[string]any{"triggerType": "Cron", "expression": "4 9 * * *"})
-	o.turn = func(context.Context, string) (bool, error) {
-		o.v2["cron"]["properties"].(map[string]any)["isEnabled"] = false
-		panic("crash")
-	}
-	func() {
-		defer func() { recover() }()
-		s.call("POST", "/api/import", `{"from":"v2","create":true,"disable_source":true}`)
-	}()
-	s.now, o.turn = s.now.Add(time.Minute), nil
-	item := s.imports(`{"from":"v2","create":true,"disable_source":true}`).Items[0]
-	if got := s.schedule("cron"); !got.Begins.Equal(s.now) || got.Status != schedule.Active || !item.Source.Disabled || len(o.asked) != 2 {
-		t.Errorf("%+v, %+v", item, got)
-	}
-}
-
 // What somebody has disabled here since is not brought to life, nor is its old one disabled.
 func TestCutOverOfWhatSomebodyStopped(t *testing.T) {
 	s, o := newOld(t)
@@ -317,18 +323,79 @@ func TestCutOverOfWhatSomebodyStopped(t *testing.T) {
 	}
 }
 
-// A new one that has begun beside the old one: the old one is disabled, and it is said that both ran.
-func TestCutOverAfterACrash(t *testing.T) {
+// Who disables the new one, or everything, while the old one is being disabled has the last word.
+func TestCutOverWhileSomebodyStops(t *testing.T) {
+	for name, c := range map[string]struct {
+		path string
+		err  error
+	}{
+		"one":                 {"/api/schedules/cron/disable", nil},
+		"all":                 {"/api/disable-all", nil},
+		"one, and it fails":   {"/api/schedules/cron/disable", errors.New("the workspace answered 500")},
+		"it is deleted, alas": {"", nil},
+	} {
+		s, o := newOld(t)
+		o.turn = func(context.Context, string) (bool, error) {
+			if c.path == "" {
+				s.want(200, s.call("DELETE", "/api/schedules/cron", ""))
+				return false, errors.New("the workspace answered 500")
+			}
+			s.want(200, s.call("POST", c.path, `{"note":"stop"}`))
+			return true, c.err
+		}
+		r := s.call("POST", "/api/import", `{"from":"v2","create":true,"disable_source":true}`)
+		if c.path == "" {
+			if r.status == 200 || !o.fires("cron") {
+				t.Errorf("%s: %d %s", name, r.status, r.text)
+			}
+			continue
+		}
+		got := s.schedule("cron")
+		if got.Status != schedule.Disabled || got.StatusNote.Note != "stop" || got.Waits() || got.DisabledWithAll() != (name == "all") {
+			t.Errorf("%s: %+v, %s", name, got, r.text)
+		}
+		s.now = s.now.Add(time.Minute)
+		s.imports(`{"from":"v2","create":true,"disable_source":true}`)
+		if got := s.schedule("cron"); got.Status != schedule.Disabled || got.StatusNote.Note != "stop" {
+			t.Errorf("%s, again: %+v", name, got)
+		}
+	}
+}
+
+// A new one that somebody has enabled beside the old one: the old one is disabled, and it is said that both ran.
+func TestCutOverOfBoth(t *testing.T) {
 	s, o := newOld(t)
-	o.turn = func(context.Context, string) (bool, error) { panic("crash") }
-	func() {
-		defer func() { recover() }()
-		s.call("POST", "/api/import", `{"from":"v2","create":true,"disable_source":true}`)
-	}()
-	o.turn = nil
+	s.imports(`{"from":"v2","create":true}`)
+	s.want(200, s.call("POST", "/api/schedules/cron/enable", ""))
 	s.now = s.now.Add(10 * time.Minute)
 	item := s.imports(`{"from":"v2","create":true,"disable_source":true}`).Items[0]
-	if o.fires("cron") || s.schedule("cron").Status != schedule.Active || !strings.Contains(strings.Join(item.Done, ";"), "both") {
+	if got := s.schedule("cron"); o.fires("cron") || got.Status != schedule.Active || got.Unsettled() || !strings.Contains(strings.Join(item.Done, ";"), "both") {
+		t.Errorf("%+v", item)
+	}
+}
+
+// One old schedule has one new one, whatever names are asked for.
+func TestOneOldScheduleIsImportedOnce(t *testing.T) {
+	s, _ := newOld(t)
+	s.imports(`{"from":"v1","only":["one"],"name":"mine","create":true}`)
+	item := s.imports(`{"from":"v1","only":["one"],"create":true,"disable_source":true}`).Items[0]
+	if len(item.Problems) != 1 || !strings.Contains(item.Problems[0], "imported as schedule mine") || item.Created {
+		t.Errorf("%+v", item)
+	}
+	s.want(200, s.call("DELETE", "/api/schedules/mine", ""))
+	if item := s.imports(`{"from":"v1","only":["one"],"create":true}`).Items[0]; !item.Created || len(item.Problems) > 0 {
+		t.Errorf("once that is deleted: %+v", item)
+	}
+}
+
+// Of a schedule that counts from a creation that nobody tells it is not known when it starts runs: that is said, and keeps
+// nothing from being done.
+func TestCutOverOfWhatCountsFromItsCreation(t *testing.T) {
+	s, o := newOld(t)
+	o.v1 = map[string]map[string]any{"one": aV1("one", "six")}
+	o.v1["one"]["Recurrence"] = map[string]any{"Frequency": "Hour", "Interval": 6}
+	item := s.imports(`{"from":"v1","create":true,"disable_source":true}`).Items[0]
+	if o.fires("one") || item.Status != "Active" || !strings.Contains(strings.Join(item.Done, ";"), "counts from its creation") {
 		t.Errorf("%+v", item)
 	}
 }

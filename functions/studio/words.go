@@ -98,13 +98,14 @@ var reasons = map[schedule.Reason]string{
 	schedule.ReasonUnreadable:     "the file could not be looked at",
 
 	schedule.ReasonPipelineDisabled: "its pipeline was disabled",
+	schedule.ReasonOldSchedule:      "it was left to the old schedule whose place this one takes",
 }
 
-// skipped is why an occurrence did not fire, "" for one that did. A calendar's name, and who has
-// disabled a pipeline, stand in the error.
+// skipped is why an occurrence did not fire, "" for one that did. A calendar's name, who has
+// disabled a pipeline, and what an old schedule has said, stand in the error.
 func skipped(o schedule.Occurrence) string {
 	switch {
-	case (o.Reason == schedule.ReasonCalendar || o.Reason == schedule.ReasonPipelineDisabled) && o.Error != "":
+	case o.Error != "" && (o.Reason == schedule.ReasonCalendar || o.Reason == schedule.ReasonPipelineDisabled || o.Reason == schedule.ReasonOldSchedule):
 		return o.Error
 	case o.Reason == schedule.ReasonTriggerChanged && o.Kind == schedule.Changed:
 		return "before all folders had changed, other folders were given, or the schedule was disabled"

@@ -38,6 +38,7 @@ type Function struct {
 	Follow  queue.Queue
 	Owner   string                  // this process, in its claims
 	Void    func(owner string) bool // whether a claim's owner is known to be gone
+	Old     Old                     // whose schedules are replaced; nil for none
 	Now     func() time.Time
 	Log     *slog.Logger
 }
@@ -140,7 +141,13 @@ func (c *claiming) afterwards(ctx context.Context, found finding) (again bool) {
 	if found.pause {
 		f.pause(ctx, o)
 	}
+	if found.giveWay {
+		f.giveUp(ctx, o)
+	}
 	switch {
+	case found.later:
+		f.send(ctx, f.Submit, []string{o.ID}, o.Start.Sub(f.Now()))
+		return false
 	case o.Status == schedule.Submitting:
 		c.claimed = append(c.claimed, o)
 	case o.Status.Final():
@@ -183,6 +190,8 @@ type finding struct {
 	change  store.Change // what has to be written first: a claim or a skip
 	last    bool         // the schedule has then submitted all it may
 	pause   bool         // the schedule is to be stopped, as its runs fail
+	giveWay bool         // the schedule is to be stopped, as the old one in whose place it comes goes on
+	later   bool         // it cannot be told yet whether it starts
 	turn    schedule.Turn
 }
 
@@ -221,6 +230,11 @@ func (f *Function) find(ctx context.Context, id string, tried schedule.Claim, kn
 	var definition schedule.Definition
 	if to.Attempts == 0 {
 		if definition, err = f.DB.Definition(ctx, *s, to.Revision); err != nil {
+			return found, err
+		}
+	}
+	if s != nil {
+		if settled, err := f.handover(ctx, &found, *s); settled || err != nil {
 			return found, err
 		}
 	}

@@ -116,8 +116,8 @@ func firesAt(s recur.Spec, at time.Time) bool {
 	return ok && next.Equal(at)
 }
 
-// counts reports whether a trigger without start_time would fire at other times had it been created at another.
-func counts(s recur.Spec) bool {
+// CountsFromCreation reports whether a trigger without start_time would fire at other times had it been created at another.
+func CountsFromCreation(s recur.Spec) bool {
 	if s.Kind != recur.KindRecurrence || s.StartTime != "" {
 		return false
 	}
@@ -137,7 +137,7 @@ func (o *old) began(service string, created time.Time) {
 	}
 	o.differ("it has no start_time: %s ran it for the first time when it was created. The import starts nothing at once", service)
 	switch {
-	case !counts(s):
+	case !CountsFromCreation(s):
 	case created.IsZero():
 		o.differ("without start_time its times count from its creation: here from that of the new one. Give it the start_time from which the old one counts to keep its times")
 	default:

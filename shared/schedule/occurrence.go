@@ -111,6 +111,7 @@ const (
 	ReasonGone           Reason = "gone"            // the file was deleted before it could be looked at
 	ReasonUnreadable     Reason = "unreadable"      // the file could not be looked at; Error says why
 
+	ReasonOldSchedule      Reason = "old_schedule"      // the old schedule, in whose place this one comes, had it, or may have had it
 	ReasonPipelineDisabled Reason = "pipeline_disabled" // somebody has disabled the pipeline; Error says who and why
 )
 

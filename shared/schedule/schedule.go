@@ -142,15 +142,6 @@ func New(d Definition, id, by string, now time.Time) Schedule {
 	return s
 }
 
-// Beginning is a new schedule that begins at an instant: nothing that is due or changed before then fires.
-func (s Schedule) Beginning(at time.Time) Schedule {
-	s.Begins = at.UTC().Truncate(time.Second)
-	if s.Trigger.Watch != nil {
-		s.Baseline = s.Begins
-	}
-	return s
-}
-
 // Horizon is the instant up to which a new schedule fires nothing.
 func (s Schedule) Horizon() time.Time { return later(s.Created, s.Begins.Add(-time.Second)) }
 

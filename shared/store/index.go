@@ -16,8 +16,9 @@ import (
 //	watch|HASH|f|ID|HASH    the schedule watches the folder            (watchRow)
 //	watch|HASH|r|ID|HASH    the same, with its subfolders
 //	use|HASH|ID             the schedule starts the pipeline           (useRow)
+//	of|HASH|ID              the schedule was made of the old one       (useRow)
 //
-// The first hash is that of the datastore and the folder, or of the pipeline; the second that of the whole row. Rows of
+// The first hash is that of the datastore and the folder, of the pipeline, or of the old schedule; the second that of the whole row. Rows of
 // one thing share a partition, and no row of a shard is among them.
 type indexKey struct{ part, sort string }
 
@@ -26,6 +27,7 @@ func indexRows(s schedule.Schedule) map[indexKey][]byte {
 	rows := map[indexKey][]byte{}
 	watchRows(s, rows)
 	useRows(s, rows)
+	originRows(s, rows)
 	return rows
 }
 

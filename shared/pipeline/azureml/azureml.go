@@ -56,6 +56,8 @@ type Workspace struct {
 
 	components *remembered[declaration] // by name:version; a version never changes
 	endpoints  *remembered[door]        // by the pipeline's id
+
+	ran *remembered[map[dataPath]time.Time] // for which files a v1 schedule has made runs, and the last one's time, by its id
 }
 
 // Open checks the configuration, all of it, and asks nobody.
@@ -85,6 +87,7 @@ func Open(c Config) (*Workspace, error) {
 
 		components: &remembered[declaration]{},
 		endpoints:  &remembered[door]{keep: keepDoor},
+		ran:        &remembered[map[dataPath]time.Time]{keep: 30 * time.Second},
 	}
 	w.inference = w.scoring.service(c)
 	if w.compute = c.Compute; c.Compute != "" && c.Compute != "serverless" {

@@ -262,7 +262,9 @@ func (t *jobs) template(ctx context.Context, pipelineID string) (j template, err
 	parts := jobID.FindStringSubmatch(pipelineID)
 	if name := parts[4]; parts[3] == "schedule" {
 		var s struct {
-			Properties struct{ Action struct{ JobDefinition map[string]any } }
+			Properties struct {
+				Action struct{ JobDefinition map[string]any }
+			}
 		}
 		err = t.w.get(ctx, "/schedules/"+name, &s)
 		return template{Properties: s.Properties.Action.JobDefinition, of: "what schedule " + name + " makes"}, err

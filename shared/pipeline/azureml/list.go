@@ -123,7 +123,11 @@ func (t *v1) each(ctx context.Context, visit func(entity)) error {
 
 // eachEntity shows all of a list of the v1 service, which knows no pages.
 func eachEntity[E any](ctx context.Context, w *Workspace, list string, visit func(E)) error {
-	return w.v1.stream(ctx, http.MethodGet, w.pipelines(list+"?activeOnly=false"), nil, nil, func(body io.Reader) error {
+	return eachAt(ctx, w, w.pipelines(list+"?activeOnly=false"), visit)
+}
+
+func eachAt[E any](ctx context.Context, w *Workspace, path string, visit func(E)) error {
+	return w.v1.stream(ctx, http.MethodGet, path, nil, nil, func(body io.Reader) error {
 		in := json.NewDecoder(io.LimitReader(body, maxListing))
 		if open, err := in.Token(); err != nil {
 			return err

@@ -34,6 +34,77 @@ func (w *Workspace) V2Schedules(ctx context.Context) (all []json.RawMessage, err
 	return all, nil
 }
 
+// old is an old schedule by the name that an import gives it: "v1:ID" or "v2:NAME".
+func (w *Workspace) old(from string) (oldSchedule, error) {
+	kind, name, _ := strings.Cut(from, ":")
+	switch {
+	case kind == "v1" && id.MatchString(name):
+		return w.v1Schedule(name), nil
+	case kind == "v2" && versionName.MatchString(name):
+		return w.v2Schedule(name), nil
+	}
+	return oldSchedule{}, fmt.Errorf("%q is no schedule of a workspace", from)
+}
+
+// Fires reports whether an old schedule is enabled; one that is gone is not. While it is being changed that is not known.
+func (w *Workspace) Fires(ctx context.Context, from string) (bool, error) {
+	s, err := w.old(from)
+	if err != nil {
+		return false, err
+	}
+	entity, err := s.look(ctx)
+	if answered(err, http.StatusNotFound) {
+		return false, nil
+	}
+	off := false
+	if err == nil {
+		off, err = s.off(entity)
+	}
+	if err != nil {
+		return false, fmt.Errorf("whether %s fires cannot be told: %w", s.what, err)
+	}
+	return !off, nil
+}
+
+// scheduledRun is a run of a v1 schedule. The names are those of recorded answers and of public clients.
+type scheduledRun struct {
+	Status              struct{ CreationTime time.Time }
+	DataPathAssignments map[string]dataPath
+}
+
+// Ran reports whether a v1 schedule has made a run for a file since an instant. What its runs were is remembered for a
+// moment: many files are asked for at once.
+func (w *Workspace) Ran(ctx context.Context, from, datastore, path string, since time.Time) (bool, error) {
+	kind, name, _ := strings.Cut(from, ":")
+	if kind != "v1" || !id.MatchString(name) {
+		return false, fmt.Errorf("%q is no schedule that looks at data", from)
+	}
+	runs, known := w.ran.get(name, time.Now())
+	if !known {
+		runs = map[dataPath]time.Time{}
+		mute := 0
+		err := eachAt(ctx, w, w.pipelines("/PipelineRuns/Schedule/"+url.PathEscape(name)), func(r scheduledRun) {
+			if len(r.DataPathAssignments) == 0 || r.Status.CreationTime.IsZero() {
+				mute++
+			}
+			for _, at := range r.DataPathAssignments {
+				if r.Status.CreationTime.After(runs[at]) {
+					runs[at] = r.Status.CreationTime
+				}
+			}
+		})
+		if err == nil && mute > 0 {
+			err = fmt.Errorf("%d of them do not say for which file they were, or when", mute)
+		}
+		if err != nil {
+			return false, fmt.Errorf("the runs of v1 schedule %s: %w", name, err)
+		}
+		w.ran.put(name, runs, time.Now())
+	}
+	at, ever := runs[dataPath{datastore, path}]
+	return ever && !at.Before(since.Truncate(time.Second)), nil
+}
+
 // DisableV1Schedule disables a v1 schedule and sees that it is. It may be called again, whatever came of an earlier
 // call: one that is disabled is left as it is. With an error it is not known to be disabled. It obeys ctx, and takes a
 // minute or two at most where ctx gives it longer.
@@ -41,14 +112,7 @@ func (w *Workspace) DisableV1Schedule(ctx context.Context, scheduleID string) er
 	if !id.MatchString(scheduleID) {
 		return fmt.Errorf("%q is no id of a v1 schedule", scheduleID)
 	}
-	path := w.pipelines("/Schedules/" + url.PathEscape(scheduleID))
-	return w.disable(ctx, "v1 schedule "+scheduleID, oldSchedule{
-		look: func(ctx context.Context) (map[string]any, error) { return whole(ctx, w.v1, path) },
-		off:  func(entity map[string]any) (bool, error) { return v1Off(entity, scheduleID) },
-		put: func(ctx context.Context, entity map[string]any) (string, error) {
-			return "", w.v1.do(ctx, http.MethodPut, path, v1Disabled(entity), nil)
-		},
-	})
+	return w.disable(ctx, w.v1Schedule(scheduleID))
 }
 
 // DisableV2Schedule does the same with a v2 schedule.
@@ -56,8 +120,25 @@ func (w *Workspace) DisableV2Schedule(ctx context.Context, name string) error {
 	if !versionName.MatchString(name) {
 		return fmt.Errorf("%q is no name of a v2 schedule", name)
 	}
+	return w.disable(ctx, w.v2Schedule(name))
+}
+
+func (w *Workspace) v1Schedule(scheduleID string) oldSchedule {
+	path := w.pipelines("/Schedules/" + url.PathEscape(scheduleID))
+	return oldSchedule{
+		what: "v1 schedule " + scheduleID,
+		look: func(ctx context.Context) (map[string]any, error) { return whole(ctx, w.v1, path) },
+		off:  func(entity map[string]any) (bool, error) { return v1Off(entity, scheduleID) },
+		put: func(ctx context.Context, entity map[string]any) (string, error) {
+			return "", w.v1.do(ctx, http.MethodPut, path, v1Disabled(entity), nil)
+		},
+	}
+}
+
+func (w *Workspace) v2Schedule(name string) oldSchedule {
 	path := w.resource("/schedules/" + name)
-	return w.disable(ctx, "v2 schedule "+name, oldSchedule{
+	return oldSchedule{
+		what: "v2 schedule " + name,
 		look: func(ctx context.Context) (map[string]any, error) { return whole(ctx, w.arm, path) },
 		off:  func(entity map[string]any) (bool, error) { return v2Off(entity, name) },
 		put: func(ctx context.Context, entity map[string]any) (operation string, err error) {
@@ -68,12 +149,13 @@ func (w *Workspace) DisableV2Schedule(ctx context.Context, name string) error {
 			})
 			return operation, err
 		},
-	})
+	}
 }
 
 // oldSchedule is a schedule that can only be changed as a whole, and bears no version: it is sent back as it was read
 // just before.
 type oldSchedule struct {
+	what string // in words
 	look func(ctx context.Context) (map[string]any, error)
 	off  func(entity map[string]any) (bool, error) // an error: it cannot be told, or not yet
 	put  func(ctx context.Context, entity map[string]any) (operation string, err error)
@@ -86,7 +168,7 @@ const (
 )
 
 // disable puts nothing before it has looked: at first, and after each request whose outcome is in doubt.
-func (w *Workspace) disable(ctx context.Context, what string, s oldSchedule) error {
+func (w *Workspace) disable(ctx context.Context, s oldSchedule) error {
 	wait := waiting{pause: w.pause}
 	var doubt error // of the last request
 	for puts, looks := 0, 0; looks < mostLooks; looks++ {
@@ -99,10 +181,10 @@ func (w *Workspace) disable(ctx context.Context, what string, s oldSchedule) err
 		case off:
 			return nil
 		case err != nil && !again(err):
-			return fmt.Errorf("whether %s is disabled cannot be told: %w", what, err)
+			return fmt.Errorf("whether %s is disabled cannot be told: %w", s.what, err)
 		case err == nil && (puts == 0 || doubt != nil):
 			if puts == mostPuts {
-				return fmt.Errorf("%s could not be disabled: %w", what, doubt)
+				return fmt.Errorf("%s could not be disabled: %w", s.what, doubt)
 			}
 			puts++
 			var operation string
@@ -113,17 +195,17 @@ func (w *Workspace) disable(ctx context.Context, what string, s oldSchedule) err
 				err = doubt
 			}
 			if err != nil && !again(err) {
-				return fmt.Errorf("%s is not known to be disabled: %w", what, err)
+				return fmt.Errorf("%s is not known to be disabled: %w", s.what, err)
 			}
 			if err == nil {
 				continue // look at once
 			}
 		}
 		if err := wait.after(ctx, err); err != nil {
-			return fmt.Errorf("it is not known whether %s is disabled: %w", what, errors.Join(err, doubt))
+			return fmt.Errorf("it is not known whether %s is disabled: %w", s.what, errors.Join(err, doubt))
 		}
 	}
-	return fmt.Errorf("the workspace took the request to disable %s, and does not show it as disabled: look at it there", what)
+	return fmt.Errorf("the workspace took the request to disable %s, and does not show it as disabled: look at it there", s.what)
 }
 
 // errChanging: what was asked for is under way.

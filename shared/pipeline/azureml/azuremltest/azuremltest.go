@@ -101,6 +101,8 @@ type Run struct {
 
 	Job Job // of v2
 
+	Schedule string // the old schedule that made it, by its id or name
+
 	Status  string // in the words of the run history
 	Error   string
 	Created time.Time

@@ -43,6 +43,7 @@ const (
 	GetV2Schedule   Op = "get a v2 schedule"
 	PutV2Schedule   Op = "change a v2 schedule"
 	GetOperation    Op = "get an operation's status"
+	ListScheduled   Op = "list the runs of a v1 schedule"
 	GetData         Op = "get a data asset"
 	GetDataVersion  Op = "get a data asset's version"
 )

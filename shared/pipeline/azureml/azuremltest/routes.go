@@ -56,6 +56,7 @@ var routes = []route{
 	{ListSchedules, "GET", path("/pipelines/v1.0{}/Schedules()"), []string{"activeOnly"}, nil, (*Service).listSchedules},
 	{GetSchedule, "GET", path("/pipelines/v1.0{}/Schedules/([^/]+)"), nil, nil, (*Service).getSchedule},
 	{PutSchedule, "PUT", path("/pipelines/v1.0{}/Schedules/([^/]+)"), nil, scheduleFields, (*Service).putSchedule},
+	{ListScheduled, "GET", path("/pipelines/v1.0{}/PipelineRuns/Schedule/([^/]+)"), nil, nil, (*Service).listScheduled},
 	{ListSteps, "GET", path("/history/v1.0{}/runs/([^/]+)/children"), nil, nil, (*Service).children},
 	{FindRuns, "POST", path("/history/v1.0{}/experiments/([^/]+)/runs:query"), nil, []string{"filter", "orderBy", "top", "continuationToken"}, (*Service).findRuns},
 

@@ -63,7 +63,39 @@ func (s *Service) Fires(schedule string) bool {
 	return s.schedules[schedule]["EntityStatus"] == "Active"
 }
 
+// Fire lets an old schedule make a run, as its service does at its times and for each file that it finds (at is nil for a
+// time). It reports whether it has: one that is disabled makes none.
+func (s *Service) Fire(schedule string, at *DataPath) bool {
+	if !s.Fires(schedule) {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := &Run{ID: fmt.Sprintf("scheduled-%d", len(s.runs)+1), Status: "Completed", Created: s.Now().UTC(), Ended: s.Now().UTC(), Schedule: schedule}
+	if at != nil {
+		info, _ := s.schedules[schedule]["DataStoreTriggerInfo"].(map[string]any)
+		parameter, _ := info["DataPathParameterName"].(string)
+		r.DataPaths = map[string]DataPath{parameter: *at}
+	}
+	s.runs = append(s.runs, r)
+	return true
+}
+
 // The functions below do the work of the routes. The caller holds s.mu.
+
+// listScheduled is a list of runs as recordings and public clients show them.
+func (s *Service) listScheduled(c call) reply {
+	list := []any{}
+	for _, r := range slices.Backward(s.runs) {
+		if r.Schedule == c.name {
+			list = append(list, map[string]any{
+				"Id": r.ID, "ScheduleId": r.Schedule, "DataPathAssignments": r.DataPaths, "ParameterAssignments": map[string]string{},
+				"Status": map[string]any{"StatusCode": 4, "CreationTime": r.Created, "EndTime": maybe(r.Ended)}, "CreatedDate": "1970-01-01T00:00:00",
+			})
+		}
+	}
+	return reply{http.StatusOK, list}
+}
 
 var scheduleFields = []string{
 	"Id", "Name", "Description", "PipelineId", "PipelineEndpointId", "ScheduleType", "Recurrence", "DataStoreTriggerInfo",
