@@ -179,3 +179,64 @@ func TestAScheduleIsSentWhole(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+func TestWhetherOldSchedulesFire(t *testing.T) {
+	f, w := olds(t)
+	for from, want := range map[string]bool{
+		"v1:" + byTime: true, "v1:" + byData: false, "v2:daily": true, "v2:monthly": false, "v1:55555555-0000-4000-8000-000000000009": false, "v2:gone": false,
+	} {
+		if fires, err := w.Fires(t.Context(), from); err != nil || fires != want {
+			t.Errorf("%s: %v, %v", from, fires, err)
+		}
+	}
+	for _, from := range []string{"", "v1:", "v1-yaml:nightly", "v1:../x", "v2:a/b"} {
+		if _, err := w.Fires(t.Context(), from); err == nil {
+			t.Errorf("%q names one", from)
+		}
+	}
+	f.Fail(azuremltest.GetSchedule, azuremltest.Fault{Status: 503})
+	if _, err := w.Fires(t.Context(), "v1:"+byTime); err == nil {
+		t.Error("no answer counts as one")
+	}
+}
+
+// Whether an old schedule has made a run for a file is told by its runs' times: an older version's run does not count.
+func TestRunsOfAnOldSchedule(t *testing.T) {
+	f, w := olds(t)
+	f.PutV1Schedule(azuremltest.V1Entity(byData, "changes", succeeds, "change", map[string]any{
+		"ScheduleType": "DataStore", "DataStoreTriggerInfo": map[string]any{"DataStoreName": "inbox", "DataPathParameterName": "input"},
+	}))
+	made := time.Date(2026, 11, 22, 10, 0, 7, 5e8, time.UTC)
+	f.Now = func() time.Time { return made }
+	f.Fire(byData, &azuremltest.DataPath{DataStoreName: "inbox", RelativePath: "in/a.csv"})
+	for _, c := range []struct {
+		path  string
+		since time.Time
+		want  bool
+	}{
+		{"in/a.csv", made.Add(-time.Hour), true}, {"in/a.csv", made, true}, {"in/a.csv", made.Add(time.Second), false}, {"in/b.csv", made.Add(-time.Hour), false},
+	} {
+		if ran, err := w.Ran(t.Context(), "v1:"+byData, "inbox", c.path, c.since); err != nil || ran != c.want {
+			t.Errorf("%s since %v: %v, %v", c.path, c.since, ran, err)
+		}
+	}
+	if n := f.Asked(azuremltest.ListScheduled); n != 1 {
+		t.Errorf("many files ask for its runs %d times", n)
+	}
+	for name, fire := range map[string]func(f far){
+		"runs that do not say for which file": func(f far) {
+			f.PutV1Schedule(azuremltest.V1Entity(byData, "changes", succeeds, "change", nil))
+			f.Fire(byData, nil)
+		},
+		"no answer": func(f far) { f.Fail(azuremltest.ListScheduled, azuremltest.Fault{Status: 500}) },
+	} {
+		f, w := olds(t)
+		fire(f)
+		if _, err := w.Ran(t.Context(), "v1:"+byData, "inbox", "in/a.csv", made); err == nil {
+			t.Errorf("%s: that is known", name)
+		}
+	}
+	if _, err := w.Ran(t.Context(), "v2:daily", "inbox", "a", made); err == nil {
+		t.Error("v2 does not look at data")
+	}
+}
