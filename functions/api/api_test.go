@@ -15,6 +15,7 @@ import (
 	"carillon/shared/queue"
 	"carillon/shared/schedule"
 	"carillon/shared/store"
+	"carillon/shared/store/storetest"
 )
 
 // site is the API over memory, with a clock that the test moves.
@@ -181,6 +182,36 @@ func TestRunOnCreate(t *testing.T) {
 	runs := s.want(200, s.call("GET", "/api/runs", "")).items()
 	if len(runs) != 1 || runs[0].(map[string]any)["kind"] != "manual" || len(s.queue.Pending()) != 1 {
 		t.Errorf("runs: %v, %d messages", runs, len(s.queue.Pending()))
+	}
+}
+
+// A schedule and the run that is asked for with it are there, both or neither, whatever call of the store fails, and the
+// request can be sent again.
+func TestRunOnCreateWhateverFails(t *testing.T) {
+	for n, failed := int64(1), true; failed; n++ {
+		s := newSite(t)
+		failed = false
+		rows := &storetest.Faulty{Driver: store.NewMem(), Fail: func(storetest.Call) storetest.Fault { return storetest.Works }}
+		db, err := store.Open(t.Context(), rows)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.f.DB = db
+		calls := int64(0)
+		rows.Fail = func(c storetest.Call) storetest.Fault {
+			if calls++; calls == n {
+				failed = true
+				return storetest.Fault(1 + n%2)
+			}
+			return storetest.Works
+		}
+		request := strings.Replace(body15("s"), `"experiment"`, `"run_on_create": true, "experiment"`, 1)
+		s.call("POST", "/api/schedules", request)
+		rows.Fail = func(storetest.Call) storetest.Fault { return storetest.Works }
+		s.call("POST", "/api/schedules", request)
+		if runs := s.want(200, s.call("GET", "/api/runs", "")).items(); len(runs) != 1 {
+			t.Errorf("call %d: %d runs", n, len(runs))
+		}
 	}
 }
 

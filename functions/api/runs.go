@@ -263,11 +263,16 @@ func (f *Function) ask(r *http.Request, s schedule.Schedule, o schedule.Occurren
 	if err != nil {
 		return answer{}, err
 	}
-	if err := f.Submit.Send(r.Context(), queue.Messages([]string{o.ID})[0], 0); err != nil {
-		f.Log.WarnContext(r.Context(), "a message was not sent; the clock will send it", "run", o.ID, "error", err)
-	}
-	f.Log.InfoContext(r.Context(), "run asked for", "run", o.ID, "schedule", s.Name, "by", o.By)
+	f.sent(r.Context(), o)
 	return runAnswer(o), nil
+}
+
+// sent sends an occurrence that has been recorded.
+func (f *Function) sent(ctx context.Context, o schedule.Occurrence) {
+	if err := f.Submit.Send(ctx, queue.Messages([]string{o.ID})[0], 0); err != nil {
+		f.Log.WarnContext(ctx, "a message was not sent; the clock will send it", "run", o.ID, "error", err)
+	}
+	f.Log.InfoContext(ctx, "run asked for", "run", o.ID, "schedule", o.Schedule, "by", o.By)
 }
 
 func runAnswer(o schedule.Occurrence) answer {

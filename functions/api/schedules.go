@@ -170,15 +170,16 @@ func (f *Function) createSchedule(r *http.Request) (answer, error) {
 		return answer{}, err
 	}
 	s := schedule.New(d, store.NewScheduleID(d.Name), actor(r), f.Now().UTC())
-	if err := f.DB.Create(r.Context(), s); err != nil {
+	var asked []schedule.Occurrence
+	if s.RunOnCreate && s.Status == schedule.Active {
+		asked = append(asked, schedule.Asked(s, "run_on_create", "create", s.By, nil, f.Now().UTC()))
+	}
+	if err := f.DB.Create(r.Context(), s, asked...); err != nil {
 		return answer{}, err
 	}
 	f.Log.InfoContext(r.Context(), "schedule created", "schedule", s.Name, "by", s.By)
-	if s.RunOnCreate && s.Status == schedule.Active {
-		first := schedule.Asked(s, "run_on_create", "create", s.By, nil, f.Now().UTC())
-		if _, err := f.ask(r, s, first); err != nil {
-			return answer{}, problem.Newf(problem.Unavailable, "schedule %s is created, but its first run was not asked for: trigger it now", s.Name)
-		}
+	for _, o := range asked {
+		f.sent(r.Context(), o)
 	}
 	return f.scheduleAnswer(r, http.StatusCreated, s.Name)
 }

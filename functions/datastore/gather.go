@@ -102,6 +102,13 @@ func (f *Function) joins(ctx context.Context, r store.Record, changes []store.Ga
 		}
 	}
 	g.To = g.From.Value
+	if g.Opens == nil {
+		gone, err := f.forgo(ctx, s, window)
+		if err != nil {
+			return g, err
+		}
+		g.To.Count = max(g.To.Count-gone, 0)
+	}
 	for _, c := range changes {
 		more := 1
 		if c.Replaces(window.Occurrence) {
@@ -140,10 +147,30 @@ func (f *Function) fresh(ctx context.Context, o schedule.Occurrence, with schedu
 				n++
 			}
 		}
-		if token = next; token == "" {
+		if token = next; token == "" || changes[len(changes)-1].At.Before(o.Window.Start) { // the newest come first
 			return n + 1, nil
 		}
 	}
+}
+
+// A change that waits for other folders of all_of is dropped after heldFor, or once it is stale if that comes later. With
+// each that joins, some of those go: so what waits does not grow for ever.
+const (
+	heldFor = 90 * 24 * time.Hour
+	dropped = 20
+)
+
+// forgo drops what has waited in a window for too long, and says how many changes fewer it has.
+func (f *Function) forgo(ctx context.Context, s schedule.Schedule, w schedule.Window) (n int, err error) {
+	before := f.Now().Add(-max(heldFor, time.Duration(s.Trigger.Within)))
+	if !w.Gathers() || w.Opened.After(before) {
+		return 0, nil
+	}
+	n, err = f.DB.Forgo(ctx, w, before, dropped)
+	if n > 0 {
+		f.Log.InfoContext(ctx, "changes have waited too long for other folders, and are dropped", "schedule", s.Name, "changes", n)
+	}
+	return n, err
 }
 
 // close closes a schedule's window if its time has come, and otherwise sets the time at which the clock looks again.

@@ -2,10 +2,12 @@ package datastore_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"carillon/shared/schedule"
 	"carillon/shared/store"
 )
 
@@ -145,5 +147,65 @@ func TestRetentionOfALargeWindow(t *testing.T) {
 	}
 	if got := len(b.kept()); got != 0 {
 		t.Errorf("%d are kept", got)
+	}
+}
+
+// Changes that wait for a folder that never changes go after three months, also the versions that were replaced: what is
+// kept is bounded by what comes in that time.
+func TestWhatWaitsForOtherFoldersDoesNotGrow(t *testing.T) {
+	for _, within := range []string{"", `,"within":"1h"`} {
+		b := newBetween(t)
+		b.create("s", `{"type":"datastore","all_of":[{"datastore":"hot","path_on_datastore":"x"},{"datastore":"hot","path_on_datastore":"y"}]`+within+`}`)
+		b.pass(time.Second)
+		most := 0
+		for day := range 400 {
+			b.put(fmt.Sprint("x/f", day%7))
+			b.put("x/always")
+			b.put(fmt.Sprint("x/of-day-", day))
+			b.now = b.now.Add(24 * time.Hour)
+			most = max(most, len(rowsOf(t, b.rows, "once|"))+len(rowsOf(t, b.rows, "old|"))+len(rowsOf(t, b.rows, "path|"))+len(rowsOf(t, b.rows, "chg|")))
+		}
+		if most > 4*3*95 || most < 500 {
+			t.Errorf("within %q: %d rows were kept at the most", within, most)
+		}
+		b.put("x/always") // the others are stale by now
+		b.put("y/a")
+		b.pass(2 * time.Second)
+		o := b.occurrences()
+		if len(o) != 1 || within != "" && o[0].Changes != 2 || within == "" && (o[0].Changes < 90 || o[0].Changes > 100) {
+			t.Fatalf("within %q: %+v", within, o)
+		}
+	}
+}
+
+// Files of one second run in the order in which they came.
+func TestOrderWithinASecond(t *testing.T) {
+	b := newBetween(t)
+	b.create("s", `{"type":"datastore","datastore":"hot"}`, `"overlap":"buffer_all"`)
+	b.pass(time.Second)
+	b.now = b.now.Truncate(time.Second)
+	var want []string
+	for i := range 9 {
+		b.now = b.now.Add(100 * time.Millisecond)
+		b.put(fmt.Sprint(i * 7 % 9))
+		want = append(want, fmt.Sprint(i*7%9))
+	}
+	var got []string
+	for range want {
+		b.pass(2 * time.Second)
+		for _, r := range b.fake.Runs() {
+			if r.Report.Status == schedule.Queued {
+				b.fake.Finish(r.ID, schedule.Completed, "")
+				o, _ := b.db.Occurrence(b.ctx, r.Submission.Occurrence)
+				got = append(got, o.Value.Change.Path)
+				if err := b.db.Save(b.ctx, []store.Change{{From: o, To: o.Value.Observed(schedule.Observation{Status: schedule.Completed}, b.now)}})[0]; err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		b.now = b.now.Add(2 * time.Minute) // the clock brings the next on
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("they ran in the order %v, and came as %v", got, want)
 	}
 }

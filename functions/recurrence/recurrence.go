@@ -213,12 +213,14 @@ func (f *Function) prune(ctx context.Context, shard int, tick beat) error {
 		return nil
 	}
 	token := ""
+	var failed error
 	for range pruneRounds {
 		next, err := f.DB.Prune(ctx, shard, tick.now.Add(-f.Retention), token, pruned)
-		if err != nil || next == "" {
-			return err
+		failed = errors.Join(failed, err)
+		if next == "" {
+			break
 		}
 		token = next
 	}
-	return nil
+	return failed
 }

@@ -2,6 +2,7 @@ package schedule
 
 import (
 	"encoding/hex"
+	"fmt"
 	"hash/fnv"
 	"slices"
 	"time"
@@ -118,10 +119,13 @@ func (s Schedule) Parts(c Change) (parts []int) {
 func (s Schedule) Occurs(c Change, now time.Time) Occurrence {
 	at := now.UTC().Truncate(time.Second)
 	return Occurrence{
-		ID: OccurrenceID(s.ID, at, "c"+c.hash()), Schedule: s.Name, Kind: Changed, Revision: s.Revision,
+		ID: OccurrenceID(s.ID, at, "c"+fraction(now)+c.hash()), Schedule: s.Name, Kind: Changed, Revision: s.Revision,
 		Nominal: at, Start: at, Recorded: now.UTC(), Status: Waiting, Wake: wakeFor(at, now), Change: &c, Changes: 1,
 	}
 }
+
+// fraction is the part of a second in microseconds: those of one second sort as they came.
+func fraction(at time.Time) string { return fmt.Sprintf("%06d", at.Nanosecond()/1000) }
 
 // Superseded is the record of a version that was replaced before anybody could look at it; Gone that of a file that
 // was deleted.

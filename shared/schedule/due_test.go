@@ -318,3 +318,26 @@ func TestObserved(t *testing.T) {
 		t.Errorf("failed: %+v", got)
 	}
 }
+
+// What somebody changes of a schedule that has done all it was to do leaves what waits, and the note.
+func TestChangeOfOneThatIsDone(t *testing.T) {
+	s := every(15).Finished(at("10:15:00"))
+	d := s.Definition
+	d.Description = "it was good"
+	next := s.Revise(d, "ann", "", at("10:20:00"))
+	waits := Occurrence{ID: OccurrenceID(s.ID, at("10:15:00"), ""), Kind: Scheduled, Revision: 1, Nominal: at("10:15:00"), Status: Waiting}
+	if reason := waits.Withdrawn(&next, State{}); reason != "" || !next.Done() {
+		t.Errorf("%s, %+v", reason, next)
+	}
+	if reason := waits.Withdrawn(&[]Schedule{next.StoppedBy("ann", "stop", false, at("10:21:00"))}[0], State{}); reason != ReasonDisabled {
+		t.Errorf("once somebody disables it: %q", reason)
+	}
+}
+
+// The run before others is the one that was started before them, not one that was tried again since.
+func TestTheLastOne(t *testing.T) {
+	s := State{}.Claimed(Occurrence{ID: "a", Kind: Scheduled, Attempts: 1}).Claimed(Occurrence{ID: "b", Kind: Scheduled, Attempts: 1})
+	if s = s.Claimed(Occurrence{ID: "a", Kind: Scheduled, Attempts: 2}); s.Last != "b" || s.Submitted != 2 {
+		t.Errorf("%+v", s)
+	}
+}

@@ -15,7 +15,7 @@ const (
 	OverlapSkip          Overlap = "skip"           // it is skipped
 	OverlapBufferOne     Overlap = "buffer_one"     // it starts after that; others that come meanwhile are skipped
 	OverlapBufferAll     Overlap = "buffer_all"     // it starts after that, one after the other, at most MaxBuffered
-	OverlapCancelRunning Overlap = "cancel_running" // what is under way is cancelled, and the newest starts when it has ended
+	OverlapCancelRunning Overlap = "cancel_running" // what is under way is cancelled (a backfill is waited for), and the newest starts when it has ended
 )
 
 // MaxBuffered is how many occurrences of one schedule wait for their turn.

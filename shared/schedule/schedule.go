@@ -157,10 +157,10 @@ func (s Schedule) Revise(d Definition, by, note string, now time.Time) Schedule 
 	if enabled := d.Status == Active && s.Status != Active; d.Trigger.Watch != nil && (enabled || !d.Trigger.sameFolders(s.Trigger.Watch)) {
 		next.Baseline, next.BaselineRevision = now.UTC(), next.Revision
 	}
-	if d.Status != s.Status || note != "" || s.Done() && d.Status == Disabled {
+	if d.Status != s.Status || note != "" {
 		next.StatusNote = &StatusNote{Note: note, By: by, At: now}
 	}
-	if d.Status == Disabled && (s.Status != Disabled || s.Done()) {
+	if d.Status == Disabled && s.Status != Disabled {
 		next.DisabledRevision = next.Revision
 	}
 	return next
@@ -211,12 +211,13 @@ type State struct {
 	Failures  int    `json:"failures,omitempty"`  // failed runs in a row, by their ends
 }
 
-// Ended is the state once o has ended: a success begins to count anew, as enabling does, and a cancelled run is neutral.
+// Ended is the state once o has ended: a success begins to count anew, as enabling does. A cancelled run is neutral, and so is
+// one that Carillon's own end cut off.
 func (s State) Ended(o Occurrence) State {
 	switch o.Status {
 	case Completed:
 		s.Failures = 0
-	case Failed, Lost, Interrupted:
+	case Failed, Lost:
 		s.Failures++
 	}
 	return s
@@ -232,7 +233,7 @@ func (s State) Withdrawn(o Occurrence) State {
 
 // Claimed is the state once o has been claimed.
 func (s State) Claimed(o Occurrence) State {
-	if o.Kind != Backfilled { // of a time long over: no other takes it for the one before
+	if o.Kind != Backfilled && o.Attempts == 1 { // one of a time long over, and a further try, is not the one before others
 		s.Last = o.ID
 	}
 	if o.Regular() && o.Attempts == 1 {

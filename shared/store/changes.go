@@ -179,12 +179,46 @@ func gatherOps(scheduleID, window string, t Gathered) unit {
 	u := takeOps(scheduleID, t.From, &seen, t.Change, window)
 	if t.Replaces(window) {
 		old := requestKey(scheduleID, changeRequest(t.From.Value.Change))
-		u = append(u, Op{Kind: Put, Sort: replacedIn(window) + old[strings.LastIndexByte(old, '|')+1:], Value: []byte(old)})
+		u = append(u, Op{Kind: Put, Sort: replacedIn(window) + countdown(t.From.Value.At) + "|" + old[strings.LastIndexByte(old, '|')+1:], Value: []byte(old)})
 		if t.From.Value.Row != key {
 			u = append(u, Op{Kind: Delete, Sort: t.From.Value.Row})
 		}
 	}
 	return append(u, Op{Kind: Put, Sort: key, Value: encode(t.Change)})
+}
+
+// Forgo drops changes of an open window that were recorded before an instant, at most max of them, and as many that were
+// replaced: what would be kept for ever where the folders of all_of never come together. It returns how many it has
+// dropped of those that stood in the window.
+func (db *DB) Forgo(ctx context.Context, w schedule.Window, before time.Time, max int) (n int, err error) {
+	shard, err := shardOfID(w.Occurrence)
+	if err != nil {
+		return 0, err
+	}
+	part := partition(shard)
+	held, err := db.driver.Scan(ctx, part, changesOf(w.Occurrence)+countdown(before), endOf(changesOf(w.Occurrence)), max)
+	if err != nil {
+		return 0, fmt.Errorf("read what is old in a window: %w", err)
+	}
+	replaced, err := db.driver.Scan(ctx, part, replacedIn(w.Occurrence)+countdown(before), endOf(replacedIn(w.Occurrence)), max)
+	if err != nil {
+		return 0, fmt.Errorf("read what is old in a window: %w", err)
+	}
+	var units []unit
+	for _, row := range held {
+		var change schedule.Change
+		if err := decode(row, &change); err != nil {
+			return 0, err
+		}
+		if units, err = db.pruneChange(ctx, units, schedule.Occurrence{ID: w.Occurrence}, change); err != nil {
+			return 0, err
+		}
+		units = append(units, unit{{Kind: Delete, Sort: row.Sort, Version: row.Version}})
+	}
+	for _, row := range replaced {
+		units = append(units, unit{{Kind: Delete, Sort: string(row.Value)}}, unit{{Kind: Delete, Sort: row.Sort, Version: row.Version}})
+	}
+	return len(held), failure(db.commit(ctx, part, units))
 }
 
 // Lanes reads all rows of a schedule's open window.

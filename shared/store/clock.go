@@ -139,6 +139,7 @@ func (db *DB) Discard(ctx context.Context, shard int, w Wake) error {
 
 // Prune looks at occurrences of a shard that were recorded before an instant, at most max of them, and deletes those
 // that are final, and records of changes that old; it goes on after a token of an earlier call. The token is "" at the end.
+// With an error the token may still lead on: a row that cannot be read does not keep the others.
 func (db *DB) Prune(ctx context.Context, shard int, before time.Time, token string, max int) (next string, err error) {
 	part, from := partition(shard), prefixLog+countdown(before)
 	if token != "" {
@@ -154,13 +155,15 @@ func (db *DB) Prune(ctx context.Context, shard int, before time.Time, token stri
 		next = rows[max-1].Sort
 	}
 	var changes, units []unit
+	var unread error
 	for _, row := range rows {
 		if len(row.Value) == 0 { // not final
 			continue
 		}
 		var o schedule.Occurrence
-		if err := decode(row, &o); err != nil {
-			return next, err
+		if err := decode(row, &o); err != nil { // it stays, and is told of each time; what is behind it goes
+			unread = errors.Join(unread, err)
+			continue
 		}
 		more, whole, err := db.pruneChanges(ctx, part, o)
 		if err != nil {
@@ -174,7 +177,7 @@ func (db *DB) Prune(ctx context.Context, shard int, before time.Time, token stri
 	if err := failure(db.commit(ctx, part, changes)); err != nil {
 		return next, err
 	}
-	return next, failure(db.commit(ctx, part, units))
+	return next, errors.Join(unread, failure(db.commit(ctx, part, units)))
 }
 
 // failure is the first error that is no conflict.

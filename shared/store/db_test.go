@@ -382,6 +382,41 @@ func TestPrune(t *testing.T) {
 	}
 }
 
+// A row that cannot be read does not keep those behind it.
+func TestPrunePassesOverWhatCannotBeRead(t *testing.T) {
+	db, driver := open(t)
+	s := create(t, db, "s", 15)
+	for i := range 3 {
+		o := schedule.Asked(s, "", fmt.Sprint("x", i), "me", nil, start.Add(time.Duration(i)*time.Minute))
+		if err := db.Add(ctx, o); err != nil {
+			t.Fatal(err)
+		}
+		step(t, db, o.ID, func(o schedule.Occurrence) schedule.Occurrence { return o.CalledOff("me", start) })
+	}
+	damaged := 0
+	for shard := range store.Shards {
+		logs, err := driver.Scan(ctx, fmt.Sprint("shard", shard), "log|", "log||", 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(logs) > 0 {
+			damaged++
+			if err := driver.Apply(ctx, fmt.Sprint("shard", shard), store.Op{Kind: store.Put, Sort: logs[1].Sort, Value: []byte("{")}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for token, first := "", true; first || token != ""; first = false {
+			next, err := db.Prune(ctx, shard, start.Add(24*time.Hour), token, 1)
+			if token = next; err != nil && len(logs) == 0 {
+				t.Fatal(err)
+			}
+		}
+	}
+	if left := rows(t, driver); damaged != 1 || left["log"] != 1 || left["occ"] != 1 {
+		t.Errorf("left %v", left)
+	}
+}
+
 // Whole records come, in order and each once, whatever the page and however many rows a record has.
 func TestListOfRecordsOfManySizes(t *testing.T) {
 	db, _ := open(t)

@@ -25,15 +25,20 @@ func (db *DB) Add(ctx context.Context, o schedule.Occurrence) error {
 	if err != nil {
 		return err
 	}
-	u := createOps(o)
-	if o.Request != "" {
-		u = append(u, Op{Kind: Create, Sort: requestKey(o.ScheduleID(), o.Request), Value: []byte(o.ID)})
-	}
-	err = db.driver.Apply(ctx, partition(shard), u...)
+	err = db.driver.Apply(ctx, partition(shard), askedOps(o)...)
 	if errors.Is(err, ErrConflict) {
 		return fmt.Errorf("occurrence %s: %w", o.ID, ErrExists)
 	}
 	return err
+}
+
+// askedOps record an occurrence that a request makes.
+func askedOps(o schedule.Occurrence) unit {
+	u := createOps(o)
+	if o.Request != "" {
+		u = append(u, Op{Kind: Create, Sort: requestKey(o.ScheduleID(), o.Request), Value: []byte(o.ID)})
+	}
+	return u
 }
 
 // Requested returns the id of the occurrence that a request has made. The error wraps ErrNotFound when it has made

@@ -21,7 +21,7 @@ import (
 //	lane|OCCURRENCE|K            what the open window counts          (schedule.Lane)
 //	path|ID|HASH                 what is remembered of a file         (schedule.Seen)
 //	chg|OCCURRENCE|TIME|HASH     a change in an occurrence's window   (schedule.Change)
-//	old|OCCURRENCE|HASH          a change that a newer version has replaced in that window: the key of its once row
+//	old|OCCURRENCE|TIME|HASH     a change that a newer version has replaced in that window: the key of its once row
 //	see|ID|PAGE|GENERATION       what a listing has shown             (Page)
 //	rev|ID|N                     revision N, once it has been replaced
 //	occ|ID|TIME|DISTINCT         an occurrence, newest first          (schedule.Occurrence)

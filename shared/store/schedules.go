@@ -18,8 +18,9 @@ const (
 	editTries = 50
 )
 
-// Create adds a schedule. The error wraps ErrExists when there is one of that name.
-func (db *DB) Create(ctx context.Context, s schedule.Schedule) error {
+// Create adds a schedule, and with it occurrences of it that somebody asks for at once. The error wraps ErrExists when there
+// is one of that name.
+func (db *DB) Create(ctx context.Context, s schedule.Schedule, asked ...schedule.Occurrence) error {
 	due, err := schedule.NewDue(s, s.Horizon())
 	if err != nil {
 		return err
@@ -35,6 +36,9 @@ func (db *DB) Create(ctx context.Context, s schedule.Schedule) error {
 	}
 	if s.Trigger.Watch != nil {
 		ops = append(ops, watchOps(Stored[schedule.Poll]{}, s)...)
+	}
+	for _, o := range asked {
+		ops = append(ops, askedOps(o)...)
 	}
 	if _, err := db.enter(ctx, schedule.Schedule{}, s); err != nil {
 		return err
