@@ -269,6 +269,28 @@ func TestNothingTwiceOrNeverAfterACrash(t *testing.T) {
 	}
 }
 
+// Somebody who enables a new one by hand while the old one fires gets no run twice: the new one gives way, unless the old
+// one is disabled in time.
+func TestEnabledBesideTheOldOne(t *testing.T) {
+	for _, inTime := range []bool{true, false} {
+		c := newChange(t, "*/2 * * * *", time.Date(2026, 11, 22, 9, 50, 30, 0, time.UTC), 10*time.Second)
+		c.imports(`{"from":"v2","create":true}`)
+		c.until(c.now.Add(5 * time.Minute))
+		c.want(200, c.call("POST", "/api/schedules/cron/enable", ""))
+		c.until(c.now.Add(4 * time.Minute))
+		if inTime {
+			c.old.v2["cron"]["properties"].(map[string]any)["isEnabled"] = false
+		}
+		c.until(c.now.Add(time.Hour))
+		if missing, err := c.check(time.Date(2026, 11, 22, 9, 51, 0, 0, time.UTC), false); err != nil || missing > 0 {
+			t.Errorf("in time: %v: %d missing, %v", inTime, missing, err)
+		}
+		if got := c.schedule("cron"); (got.Status == schedule.Active) != inTime || !inTime && !strings.Contains(got.StatusNote.Note, "gives way") {
+			t.Errorf("in time: %v: %+v", inTime, got)
+		}
+	}
+}
+
 // Changes of data that the old schedule may not have looked at yet come to the new one, which asks about them.
 func TestCutOverOfChanges(t *testing.T) {
 	s, o := newOld(t)

@@ -315,7 +315,10 @@ func TestCutOverThatIsInDoubt(t *testing.T) {
 func TestCutOverOfWhatSomebodyStopped(t *testing.T) {
 	s, o := newOld(t)
 	s.imports(`{"from":"v2","create":true}`)
-	s.want(200, s.call("POST", "/api/schedules/cron/enable", ""))
+	enabled := s.want(200, s.call("POST", "/api/schedules/cron/enable", ""))
+	if !strings.Contains(enabled.text, "which is asked at each of its times whether it still fires") {
+		t.Errorf("nobody is told: %s", enabled.text)
+	}
 	s.want(200, s.call("POST", "/api/schedules/cron/disable", ""))
 	item := s.imports(`{"from":"v2","create":true,"disable_source":true}`).Items[0]
 	if len(item.Problems) != 1 || !o.fires("cron") || s.schedule("cron").Status != schedule.Disabled {
@@ -362,11 +365,11 @@ func TestCutOverWhileSomebodyStops(t *testing.T) {
 	}
 }
 
-// A new one that somebody has enabled beside the old one: the old one is disabled, and it is said that both ran.
+// An old one that somebody has enabled again beside the new one is disabled again, and it is said that both ran.
 func TestCutOverOfBoth(t *testing.T) {
 	s, o := newOld(t)
-	s.imports(`{"from":"v2","create":true}`)
-	s.want(200, s.call("POST", "/api/schedules/cron/enable", ""))
+	s.imports(`{"from":"v2","create":true,"disable_source":true}`)
+	o.v2["cron"]["properties"].(map[string]any)["isEnabled"] = true
 	s.now = s.now.Add(10 * time.Minute)
 	item := s.imports(`{"from":"v2","create":true,"disable_source":true}`).Items[0]
 	if got := s.schedule("cron"); o.fires("cron") || got.Status != schedule.Active || got.Unsettled() || !strings.Contains(strings.Join(item.Done, ";"), "both") {

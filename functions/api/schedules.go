@@ -87,6 +87,9 @@ func (f *Function) fullView(req *http.Request, r store.Record) (scheduleView, er
 	if err != nil {
 		return v, err
 	}
+	if succession := r.Schedule.Value.Succession(); succession != "" {
+		stopped = append(stopped, succession)
+	}
 	if s := r.Schedule.Value; s.Trigger.Watch != nil {
 		v.Notices = append(watchNotices(s.Definition), stopped...)
 		return v, nil

@@ -26,6 +26,7 @@ type scheduleView struct {
 	Definition        string
 	Facts             []fact
 	Notices           []string
+	Waits             bool // for an old schedule
 	Next              []nextTime
 	Watch             *watching // of a datastore trigger, instead of Next
 	Watching          []fact
@@ -72,6 +73,9 @@ func (f *Function) schedule(r *http.Request) (page, error) {
 		v.Watching, v.Notices = watchFacts(record, now), s.Trigger.Notices()
 	} else if v.Next, v.Notices, err = f.next(r.Context(), record, now); err != nil {
 		return page{}, err
+	}
+	if succession := s.Succession(); succession != "" {
+		v.Notices, v.Waits = append(v.Notices, succession), s.Waits()
 	}
 	if v.Stop, err = f.stop(r.Context(), s.Pipeline, zone, now); err != nil {
 		return page{}, err

@@ -1,6 +1,9 @@
 package schedule
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Origin is the old schedule whose place an imported one takes.
 type Origin struct {
@@ -14,6 +17,8 @@ const (
 	// A change-over asks for the end of the old schedule just after the new one begins, and does so for OffWithin at
 	// most: what is due meanwhile nobody can tell whose it is.
 	OffWithin = 45 * time.Second
+	// leastCutOver is how long somebody has to disable the old schedule who enables the new one: then it gives way.
+	leastCutOver = 6 * time.Minute
 	// oldStarts is how late an old schedule may start what it has found.
 	oldStarts = 90 * time.Second
 	// askAgain is when the old schedule is asked again about what is not known yet.
@@ -28,7 +33,7 @@ func (s Schedule) Beginning(at, cutOver time.Time) Schedule {
 	s.Begins = at.UTC().Truncate(time.Second)
 	s.Origin = &Origin{From: s.Origin.From, Until: cutOver.UTC()}
 	if s.Trigger.Watch != nil {
-		s.Baseline = s.Begins.Add(-s.Trigger.Polling() - oldStarts)
+		s.Baseline, s.BaselineRevision = s.Begins.Add(-s.Trigger.Polling()-oldStarts), s.Revision
 	}
 	return s
 }
@@ -51,6 +56,18 @@ func (s Schedule) Unsettled() bool {
 	return s.Status == Active && s.Origin != nil && !s.Origin.Until.IsZero()
 }
 
+// Succession says what people should know of a schedule that takes the place of an old one, while that is not settled; "".
+func (s Schedule) Succession() string {
+	switch {
+	case s.Unsettled():
+		return fmt.Sprintf("It takes the place of the old schedule %s, which is asked at each of its times whether it still fires. What that may have is left to it, and if it is not disabled by %s, this schedule is.",
+			s.Origin.From, s.Origin.Until.Format(time.RFC3339))
+	case s.Waits():
+		return fmt.Sprintf("It waits for the old schedule %s to be disabled: import that again with --disable-source, or disable it where it is and enable this one.", s.Origin.From)
+	}
+	return ""
+}
+
 // Withdrawn makes the revision that is disabled because the old schedule is not known to be. Nobody has disabled it: what
 // waits is decided by Handover.
 func (s Schedule) Withdrawn(by, note string, now time.Time) Schedule {
@@ -66,11 +83,7 @@ func (s Schedule) Withdrawn(by, note string, now time.Time) Schedule {
 func (s Schedule) TakesOver(at, cutOver time.Time, by, note string, now time.Time) Schedule {
 	d := s.Definition
 	d.Status = Active
-	next := s.Revise(d, by, note, now).Beginning(at, cutOver)
-	if d.Trigger.Watch != nil {
-		next.BaselineRevision = next.Revision
-	}
-	return next
+	return s.Revise(d, by, note, now).Beginning(at, cutOver)
 }
 
 // Replaces makes the revision that begins now in the place of an old schedule that was disabled at some time since an instant,

@@ -154,7 +154,9 @@ func (s Schedule) Revise(d Definition, by, note string, now time.Time) Schedule 
 	if !d.Trigger.Equal(s.Trigger) {
 		next.TriggerRevision, next.TriggerChanged = next.Revision, now
 	}
-	if enabled := d.Status == Active && s.Status != Active; d.Trigger.Watch != nil && (enabled || !d.Trigger.sameFolders(s.Trigger.Watch)) {
+	if s.Waits() && d.Status == Active {
+		next = next.Beginning(now, now.Add(leastCutOver))
+	} else if enabled := d.Status == Active && s.Status != Active; d.Trigger.Watch != nil && (enabled || !d.Trigger.sameFolders(s.Trigger.Watch)) {
 		next.Baseline, next.BaselineRevision = now.UTC(), next.Revision
 	}
 	if d.Status != s.Status || note != "" {

@@ -18,6 +18,7 @@ const templateName = "parameter"
 // when it is filled in. Nothing in it can make a text longer, run more often than there are changes, or call
 // anything but signatures: what it does is bounded by its length and the number of changes.
 func readTemplate(text string, uses Uses) (templateReader, error) {
+	text = macro.ReplaceAllString(text, `$${{"{{"}}$1}}`)
 	r := templateReader{uses: uses, vars: []variable{{"$", dataType}}}
 	if len(text) > maxRendered {
 		return r, fmt.Errorf("may have %d bytes as a template, this has %d", maxRendered, len(text))
@@ -35,6 +36,10 @@ func readTemplate(text string, uses Uses) (templateReader, error) {
 	r.list(r.tree.Root, dataType)
 	return r, r.err
 }
+
+// macro is what Azure ML itself fills in, such as ${{name}}: it is no template, and stays as it is. One of ours would be
+// wrong there in any case.
+var macro = regexp.MustCompile(`\$\{\{(\s*[A-Za-z_][A-Za-z0-9_.]*\s*)\}\}`)
 
 // templateReader walks a template as text/template does when it executes it. dot is always the type of the cursor.
 type templateReader struct {

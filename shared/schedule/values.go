@@ -13,7 +13,7 @@ import (
 )
 
 // Values are what the templates of a run's parameters can use. A parameter's value that holds "{{" is a template in the
-// manner of text/template; {{"{{"}} writes the braces themselves. There are
+// manner of text/template; {{"{{"}} writes the braces themselves, and ${{name}}, which is Azure ML's own, stays. There are
 //
 //	.Schedule.Name                  the schedule's name
 //	.Nominal                        the nominal time

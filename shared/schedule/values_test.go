@@ -65,6 +65,8 @@ func TestRender(t *testing.T) {
 		{`{{range $c := .Changes}}{{$c.ETag}} of {{len $.Changes}} {{end}}`, "0x1 of 3 0x2 of 3 0x3 of 3 ", ""},
 		{`{{$day := format "2006-01-02" .Nominal}}{{$day}}/{{$day}}`, "2026-10-25/2026-10-25", "/"},
 		{`{{/* a comment */}}a {{- " b " -}} c`, "a b c", "a b c"},
+		{`${{name}}/${{ creation_context.trigger_time }}/{{.Schedule.Name}}`, "${{name}}/${{ creation_context.trigger_time }}/nightly", "${{name}}/${{ creation_context.trigger_time }}/"},
+		{`${{.Schedule.Name}} ${{utc .Nominal}}`, "$nightly $2026-10-25T09:30:00Z", "$ $"},
 		{`{{"{{"}} {{1}} {{true}} {{-7}}`, "{{ 1 true -7", "{{ 1 true -7"},
 		{"é\n{{.Schedule.Name}}\n", "é\nnightly\n", "é\n\n"},
 	} {
