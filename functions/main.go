@@ -49,10 +49,22 @@ Everything is kept in one folder (--data): state/ has the schedules and runs, pi
 When it is stopped (Ctrl-C, SIGTERM) local runs that are under way are ended within some seconds and recorded as
 Interrupted; they are not run again. Queued ones run after the next start.
 
-Settings by environment: CARILLON_DATA, CARILLON_LISTEN, CARILLON_RUNS_AT_ONCE (4), CARILLON_OUTPUT_LIMIT (bytes
-of a step, 10485760), CARILLON_RETENTION (90d), CARILLON_LOG_LEVEL (info), and keys for callers by right:
-CARILLON_KEY_LIST, CARILLON_KEY_OPERATE, CARILLON_KEY_AUTHOR. Keys are required on an address that other machines
-can reach.`,
+Settings by environment:
+  CARILLON_DATA, CARILLON_LISTEN    as --data and --listen
+  CARILLON_RUNS_AT_ONCE             local runs under way (4)
+  CARILLON_OUTPUT_LIMIT             bytes that are kept of a step's output (10485760)
+  CARILLON_RETENTION                how long ended runs are kept (90d)
+  CARILLON_LOG_LEVEL                debug, info, warn or error (info)
+  CARILLON_KEY_LIST, CARILLON_KEY_OPERATE, CARILLON_KEY_AUTHOR
+                                    keys for callers by right; required on an address that other machines can reach
+  CARILLON_DATASTORES               containers to watch: NAME=CONNECTION/container, with commas between
+  CARILLON_FACADE                   v1 ids that stand for schedules: GUID=schedule, with commas between
+  CARILLON_AZUREML_SUBSCRIPTION, CARILLON_AZUREML_RESOURCE_GROUP, CARILLON_AZUREML_WORKSPACE, CARILLON_AZUREML_REGION
+                                    the workspace whose pipelines are run
+  CARILLON_AZUREML_CLOUD            public, china or government (public)
+  CARILLON_AZUREML_COMPUTE          for steps that name none: a compute, or serverless
+  CARILLON_AZUREML_BASE_URL, CARILLON_AZUREML_ARM_URL, CARILLON_AZUREML_INFERENCE_URL
+                                    where the services are, if not at their public addresses`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := readConfig()

@@ -5,6 +5,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -237,4 +239,14 @@ func TestReadmeSections(t *testing.T) {
 		t.Errorf("%d runs", len(filled))
 	}
 	p.stop()
+}
+
+// The help of serve names every setting.
+func TestHelpNamesEverySetting(t *testing.T) {
+	help := serveCommand().Long
+	for field := range reflect.TypeFor[config]().Fields() {
+		if name, ok := field.Tag.Lookup("envconfig"); ok && !regexp.MustCompile(`\bCARILLON_`+name+`\b`).MatchString(help) {
+			t.Errorf("CARILLON_%s is not named", name)
+		}
+	}
 }
