@@ -251,17 +251,9 @@ func (f *Function) ownParameters(ctx context.Context, s schedule.Schedule, data 
 
 // ask records an occurrence and sends it. The same request gets the occurrence that it made the first time.
 func (f *Function) ask(r *http.Request, s schedule.Schedule, o schedule.Occurrence) (answer, error) {
-	err := f.DB.Add(r.Context(), o)
-	if errors.Is(err, store.ErrExists) && o.Request != "" {
-		id, err := f.DB.Requested(r.Context(), s.ID, o.Request)
-		if err != nil {
-			return answer{}, err
-		}
-		first, err := f.DB.Occurrence(r.Context(), id)
-		return runAnswer(first.Value), err
-	}
-	if err != nil {
-		return answer{}, err
+	made, err := f.DB.Ask(r.Context(), o, time.Time{})
+	if err != nil || made.ID != o.ID {
+		return runAnswer(made), err
 	}
 	f.sent(r.Context(), o)
 	return runAnswer(o), nil

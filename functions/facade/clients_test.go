@@ -234,7 +234,7 @@ func TestASubmissionThatIsRepeated(t *testing.T) {
 	}
 	first := submit(scoring, `{"ParameterAssignments":{"n":"1"}}`, "r1")
 	w.send()
-	w.now = w.now.Add(time.Hour)
+	w.now = w.now.Add(10 * time.Minute)
 	if again := submit(strings.ToUpper(scoring), `{"ParameterAssignments":{"n":"1"}}`, "r1"); again != first {
 		t.Errorf("repeated it is %s, and not %s", again, first)
 	}
@@ -252,4 +252,32 @@ func TestASubmissionThatIsRepeated(t *testing.T) {
 		t.Errorf("%d runs were made, want 4", n)
 	}
 	w.refused(400, "POST", path+scoring, "", "x-ms-client-request-id", strings.Repeat("r", 300))
+}
+
+// Some clients have one id for everything that they ever do: the same submission a week later is another run, and can be
+// repeated itself.
+func TestOneRequestIDForEverything(t *testing.T) {
+	w := newWorld(t)
+	submit := func() string {
+		var made entity
+		w.must("POST", pipelines+"/PipelineRuns/PipelineSubmit/"+scoring, `{"ExperimentName":"e"}`, &made, "x-ms-client-request-id", "mine")
+		return made.ID
+	}
+	known := map[string]bool{}
+	for range 3 {
+		w.now = w.now.Add(7 * 24 * time.Hour)
+		made := submit()
+		if known[made] {
+			t.Errorf("%s is that of an earlier week", made)
+		}
+		known[made] = true
+		w.now = w.now.Add(time.Minute)
+		if again := submit(); again != made {
+			t.Errorf("repeated it is %s, and not %s", again, made)
+		}
+		w.send()
+	}
+	if n := len(w.fake.Runs()); n != 3 {
+		t.Errorf("%d runs were made, want 3", n)
+	}
 }

@@ -4,8 +4,9 @@
 // http: /api/azureml/…, and below that v1's own paths. An id of a published pipeline or of a pipeline endpoint stands for a
 // schedule: to submit it is to trigger the schedule now. The id of the run is that of the occurrence, and only runs of
 // such schedules are shown and cancelled here. The subscription, the resource group and the workspace of a path are not
-// compared with anything. A submission that bears the x-ms-client-request-id of an earlier one, and is the same, is that
-// one; without the header v1's clients cannot repeat a submission safely, here neither.
+// compared with anything. A submission that bears the x-ms-client-request-id of one that was recorded in the ten minutes
+// before, and is the same, is that one; later it is another. Without the header v1's clients cannot repeat a submission
+// safely, here neither.
 //
 // Who may ask is the platform's business: the façade does not look at the bearer token that v1's clients send. Some, as
 // that of Dynamics 365, keep nothing but the host of the URL that they are given, and send no key: they need something in

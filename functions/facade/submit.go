@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"carillon/shared/problem"
 	"carillon/shared/queue"
@@ -36,6 +37,10 @@ type dataPath struct{ DataStoreName, RelativePath string }
 
 const (
 	requestHeader = "x-ms-client-request-id" // the caller's id of a request, and of its repetitions
+
+	// repeats is how long after a submission was recorded the same one is its repetition. Clients that have had no answer ask
+	// again within seconds; some bear one id with everything that they ever do, and mean another run the next day.
+	repeats = 10 * time.Minute
 
 	maxRequest = 256  // bytes of the caller's id
 	maxTags    = 4096 // bytes of all tags as JSON
@@ -214,19 +219,11 @@ func (f *Function) parameters(ctx context.Context, s schedule.Schedule, data []b
 	return own, nil
 }
 
-// ask records an occurrence and sends it. The same request gets the occurrence that it made the first time.
+// ask records an occurrence and sends it, unless it repeats an earlier one.
 func (f *Function) ask(ctx context.Context, o schedule.Occurrence) (schedule.Occurrence, error) {
-	err := f.DB.Add(ctx, o)
-	if errors.Is(err, store.ErrExists) && o.Request != "" {
-		id, err := f.DB.Requested(ctx, o.ScheduleID(), o.Request)
-		if err != nil {
-			return o, err
-		}
-		first, err := f.DB.Occurrence(ctx, id)
-		return first.Value, err
-	}
-	if err != nil {
-		return o, err
+	made, err := f.DB.Ask(ctx, o, o.Recorded.Add(-repeats))
+	if err != nil || made.ID != o.ID {
+		return made, err
 	}
 	if err := f.Submit.Send(ctx, queue.Messages([]string{o.ID})[0], 0); err != nil {
 		f.Log.WarnContext(ctx, "a message was not sent; the clock will send it", "run", o.ID, "error", err)

@@ -170,9 +170,14 @@ func (db *DB) Prune(ctx context.Context, shard int, before time.Time, token stri
 			return next, err
 		}
 		changes = append(changes, more...)
-		if whole { // otherwise it is found again
-			units = append(units, pruneUnit(row, o))
+		if !whole { // it is found again
+			continue
 		}
+		u, err := db.pruneUnit(ctx, part, row, o)
+		if err != nil {
+			return next, err
+		}
+		units = append(units, u)
 	}
 	if err := failure(db.commit(ctx, part, changes)); err != nil {
 		return next, err
@@ -253,16 +258,21 @@ func (db *DB) pruneChange(ctx context.Context, units []unit, o schedule.Occurren
 	return append(units, unit{{Kind: Delete, Sort: requestKey(o.ScheduleID(), changeRequest(c))}}), nil
 }
 
-func pruneUnit(log Row, o schedule.Occurrence) unit {
+// pruneUnit is an occurrence, and what prevents its request from being answered again, unless that has made another since.
+func (db *DB) pruneUnit(ctx context.Context, part string, log Row, o schedule.Occurrence) (unit, error) {
 	u := unit{{Kind: Delete, Sort: log.Sort, Version: log.Version}}
 	if key, err := occurrenceKey(o.ID); err == nil {
 		u = append(u, Op{Kind: Delete, Sort: key})
 	}
-	if o.Request != "" {
-		u = append(u, Op{Kind: Delete, Sort: requestKey(o.ScheduleID(), o.Request)})
-	}
 	if o.Kind == schedule.Backfilled {
 		u = append(u, Op{Kind: Delete, Sort: numberKey(o)})
 	}
-	return u
+	if o.Request == "" {
+		return u, nil
+	}
+	once, err := db.driver.Get(ctx, part, requestKey(o.ScheduleID(), o.Request))
+	if errors.Is(err, ErrNotFound) || err == nil && string(once.Value) != o.ID {
+		return u, nil
+	}
+	return append(u, Op{Kind: Delete, Sort: once.Sort, Version: once.Version}), err
 }

@@ -41,6 +41,41 @@ func askedOps(o schedule.Occurrence) unit {
 	return u
 }
 
+// Ask adds an occurrence, unless the same request has made one since an instant: then it returns that one. What the request
+// made earlier stays as it is, and o takes its place. Of any number that are asked at once, one is added. When the store
+// leaves open whether it was, the same call tells.
+func (db *DB) Ask(ctx context.Context, o schedule.Occurrence, since time.Time) (made schedule.Occurrence, err error) {
+	for range editTries {
+		if err = db.Add(ctx, o); o.Request == "" || !errors.Is(err, ErrExists) {
+			return o, err
+		}
+		made, err = db.answer(ctx, o, since)
+		if !errors.Is(err, ErrConflict) && !errors.Is(err, ErrNotFound) { // somebody else was faster, or it has been pruned
+			return made, err
+		}
+	}
+	return made, err
+}
+
+// answer returns what a request has made since an instant, or adds o in the place of what it made earlier.
+func (db *DB) answer(ctx context.Context, o schedule.Occurrence, since time.Time) (schedule.Occurrence, error) {
+	shard, err := shardOfID(o.ID)
+	if err != nil {
+		return o, err
+	}
+	part, key := partition(shard), requestKey(o.ScheduleID(), o.Request)
+	row, err := db.driver.Get(ctx, part, key)
+	if err != nil {
+		return o, err
+	}
+	made, err := db.Occurrence(ctx, string(row.Value))
+	if err != nil || !made.Value.Recorded.Before(since) {
+		return made.Value, err
+	}
+	u := append(createOps(o), Op{Kind: Replace, Sort: key, Value: []byte(o.ID), Version: row.Version})
+	return o, db.driver.Apply(ctx, part, u...)
+}
+
 // Requested returns the id of the occurrence that a request has made. The error wraps ErrNotFound when it has made
 // none.
 func (db *DB) Requested(ctx context.Context, scheduleID, request string) (string, error) {
