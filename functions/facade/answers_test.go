@@ -97,12 +97,12 @@ func TestBodies(t *testing.T) {
 	_, list := w.ask("POST", history+"/experiments/e/runs:query", "{}")
 	inHistory := `"runId":"ID","rootRunId":"ID","parentRunId":null,"runType":"azureml.PipelineRun","status":"NotStarted","createdUtc":"2026-11-22T12:00:00.0000000+00:00",` +
 		`"startTimeUtc":null,"endTimeUtc":null,"hidden":false,"error":null,"tags":{"k":"v"},` +
-		`"properties":{"azureml.pipelineid":"579bba1b-6dfa-4806-8a5c-fc0f6d3186e4","azureml.runsource":"azureml.PipelineRun"}`
+		`"properties":{"azureml.pipelineid":"` + endpoint + `","azureml.runsource":"azureml.PipelineRun"}`
 	for got, want := range map[string]string{
 		submitted: `{"Id":"ID","PipelineRunId":"ID","PipelineId":"` + endpoint + `","RunHistoryExperimentName":"e","ExperimentName":"e",` +
 			`"Description":"Started by Carillon for schedule forecast","Status":{"StatusCode":0,"StatusDetail":null,"CreationTime":"2026-11-22T12:00:00.0000000+00:00","EndTime":null},` +
 			`"ParameterAssignments":{"horizon":"{{<&>"},"DataPathAssignments":{"input_path":{"DataStoreName":"d","RelativePath":"in/a.csv"}},"DataSetDefinitionValueAssignments":{},` +
-			`"RunSource":"SDK","RunUrl":null,"Tags":{"k":"v"},"Properties":{"azureml.pipelineid":"579bba1b-6dfa-4806-8a5c-fc0f6d3186e4","azureml.runsource":"azureml.PipelineRun"},` +
+			`"RunSource":"SDK","RunUrl":null,"Tags":{"k":"v"},"Properties":{"azureml.pipelineid":"` + endpoint + `","azureml.runsource":"azureml.PipelineRun"},` +
 			`"ContinueRunOnStepFailure":false,"IsSubmitted":true,"HasErrors":false,"HasWarnings":false,"EntityStatus":0}`,
 		details: `{` + inHistory + `,"createdTimeUtc":"2026-11-22T12:00:00.0000000+00:00","warnings":[],"logFiles":{},"inputDatasets":[],"outputDatasets":[]}`,
 		list:    `{"value":[{` + inHistory + `}],"continuationToken":null,"nextLink":null}`,
@@ -263,6 +263,47 @@ func TestPages(t *testing.T) {
 		}
 		if !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%q, %d at once: got %d, want %d in order", c.filter, c.top, len(got), len(c.want))
+		}
+	}
+}
+
+// Of the ids that stand for a schedule each run has the one that was submitted, with a request's id and without, as long as
+// that one stands for it; runs that the schedule itself made have the first.
+func TestIDs(t *testing.T) {
+	w := newWorld(t)
+	first := strings.ToLower(published)
+	record, err := w.db.Schedule(t.Context(), "forecast")
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := schedule.Asked(record.Schedule.Value, "key", "x", "me", nil, w.now)
+	if err := w.db.Add(t.Context(), own); err != nil {
+		t.Fatal(err)
+	}
+	is := func(run, want string) {
+		t.Helper()
+		var got entity
+		var list runs
+		w.must("GET", pipelines+"/PipelineRuns/"+run, "", &got)
+		w.must("POST", history+"/experiments/own/runs:query", `{"filter":"RunId eq `+run+` and Properties/azureml.pipelineid eq `+want+`"}`, &list)
+		if got.PipelineID != want || len(list.Value) != 1 {
+			t.Errorf("it is of %s, and %d are listed of %s", got.PipelineID, len(list.Value), want)
+		}
+	}
+	is(own.ID, first)
+	for _, id := range []string{endpoint, published} {
+		for _, headers := range [][]string{nil, {"x-ms-client-request-id", "a|b"}} {
+			var made entity
+			w.must("POST", pipelines+"/PipelineRuns/PipelineSubmit/"+id, "", &made, headers...)
+			if made.PipelineID != strings.ToLower(id) {
+				t.Errorf("%s is answered with %s", id, made.PipelineID)
+			}
+			is(made.ID, strings.ToLower(id))
+			if id == endpoint {
+				w.function.Schedules[endpoint] = "score"
+				is(made.ID, first)
+				w.function.Schedules[endpoint] = "forecast"
+			}
 		}
 	}
 }

@@ -169,7 +169,8 @@ func TestTheSDK(t *testing.T) {
 		{"(Tags/k eq v)", true},
 		{"(Tags/k ne null or Tags/k eq null)", true},
 		{"(Tags/none ne null or Tags/none eq null)", false},
-		{"(Properties/azureml.pipelineid eq 579bba1b-6dfa-4806-8a5c-fc0f6d3186e4)", true}, // the first of the ids that stand for the schedule
+		{"(Properties/azureml.pipelineid eq a275bc5d-c04f-442d-9906-ac64497ec17d)", true},
+		{"(Properties/azureml.pipelineid eq 579bba1b-6dfa-4806-8a5c-fc0f6d3186e4)", false}, // which stands for the schedule, too
 		{"(Status eq Queued)", true},
 		{"(Status eq Completed)", false},
 		{"(CreatedUtc ge 2026-11-22T12:00:00)", true},

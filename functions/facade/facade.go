@@ -231,7 +231,7 @@ func read(r *http.Request, into any) ([]byte, error) {
 // run reads an occurrence of a schedule that the façade stands for.
 func (f *Function) run(ctx context.Context, id string) (store.Stored[schedule.Occurrence], error) {
 	o, err := f.DB.Occurrence(ctx, id)
-	if errors.Is(err, store.ErrNotFound) || err != nil && !parses(id) || err == nil && f.idOf(o.Value.Schedule) == "" {
+	if errors.Is(err, store.ErrNotFound) || err != nil && !parses(id) || err == nil && f.idOf(o.Value) == "" {
 		return o, problem.Newf(problem.NotFound, "there is no run %.100q of a schedule that CARILLON_FACADE names", id)
 	}
 	return o, err
@@ -242,10 +242,14 @@ func parses(id string) bool {
 	return err == nil
 }
 
-// idOf is an id of v1 that stands for a schedule, the first of several; "" when there is none.
-func (f *Function) idOf(name string) (first string) {
+// idOf is the id of v1 of a run: the one that was submitted. Of a run that nobody asked for here, and of one whose id does
+// not stand for its schedule any more, it is the first of those that do; "" when there is none.
+func (f *Function) idOf(o schedule.Occurrence) (first string) {
+	if id := askedBy(o.Request); f.Schedules[id] == o.Schedule {
+		return id
+	}
 	for id, stands := range f.Schedules {
-		if stands == name && (first == "" || id < first) {
+		if stands == o.Schedule && (first == "" || id < first) {
 			first = id
 		}
 	}

@@ -82,7 +82,7 @@ const runType = "azureml.PipelineRun"
 func (f *Function) historyRun(o schedule.Occurrence) historyRun {
 	h := historyRun{
 		RunID: o.ID, RootRunID: o.ID, RunType: runType, Status: words[o.Status].history, Created: instant(o.Recorded), Started: instant(o.Started), Ended: ended(o),
-		Tags: o.Tags, Properties: map[string]string{"azureml.runsource": runType, "azureml.pipelineid": f.idOf(o.Schedule)},
+		Tags: o.Tags, Properties: map[string]string{"azureml.runsource": runType, "azureml.pipelineid": f.idOf(o)},
 	}
 	if h.Tags == nil {
 		h.Tags = map[string]string{}
@@ -145,11 +145,10 @@ type statusEntity struct {
 	EndTime      instant
 }
 
-// runEntity describes an occurrence; id is the one of v1 by which it was asked for.
-func (f *Function) runEntity(o schedule.Occurrence, id string) runEntity {
+func (f *Function) runEntity(o schedule.Occurrence) runEntity {
 	h := f.historyRun(o)
 	e := runEntity{
-		ID: o.ID, PipelineRunID: o.ID, PipelineID: id, RunHistoryExperimentName: o.Experiment, ExperimentName: o.Experiment,
+		ID: o.ID, PipelineRunID: o.ID, PipelineID: f.idOf(o), RunHistoryExperimentName: o.Experiment, ExperimentName: o.Experiment,
 		Description: "Started by Carillon for schedule " + o.Schedule,
 		Status:      statusEntity{StatusCode: words[o.Status].code, CreationTime: h.Created, EndTime: h.Ended},
 		RunSource:   "SDK", Tags: h.Tags, Properties: h.Properties, ContinueRunOnStepFailure: o.ContinueOnStepFailure, IsSubmitted: true,
@@ -178,7 +177,7 @@ func (f *Function) pipelineRun(r *http.Request, id string) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return f.runEntity(o.Value, f.idOf(o.Value.Schedule)), nil
+	return f.runEntity(o.Value), nil
 }
 
 func (f *Function) details(r *http.Request, id string) (any, error) {

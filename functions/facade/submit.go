@@ -37,6 +37,7 @@ type dataPath struct{ DataStoreName, RelativePath string }
 
 const (
 	requestHeader = "x-ms-client-request-id" // the caller's id of a request, and of its repetitions
+	requestPrefix = "v1|"                    // of the requests that occurrences keep
 
 	// repeats is how long after a submission was recorded the same one is its repetition. Clients that have had no answer ask
 	// again within seconds; some bear one id with everything that they ever do, and mean another run the next day.
@@ -72,7 +73,7 @@ func (f *Function) submit(r *http.Request, id string) (any, error) {
 	if o, err = f.ask(r.Context(), o); err != nil {
 		return nil, err
 	}
-	return f.runEntity(o, strings.ToLower(id)), nil
+	return f.runEntity(o), nil
 }
 
 // actor is who asks, as far as the platform knows.
@@ -95,19 +96,29 @@ func (f *Function) schedule(ctx context.Context, id string) (schedule.Schedule, 
 	return record.Schedule.Value, err
 }
 
-// requestOf is the name under which a submission and its repetitions are one. The body is part of it: some clients send one
-// id with everything that they do.
+// requestOf is the name under which a submission and its repetitions are one: v1|ID|…, with the id of v1 that was submitted.
+// The body is part of it: some clients send one id with everything that they do.
 func requestOf(r *http.Request, id string, body []byte) (string, error) {
 	given := r.Header.Get(requestHeader)
 	switch {
 	case given == "":
-		return "", nil
+		return requestPrefix + strings.ToLower(id) + "|" + rand.Text(), nil
 	case len(given) > maxRequest:
 		return "", problem.Newf(problem.BadRequest, "%s may have %d bytes", requestHeader, maxRequest)
 	}
 	h := fnv.New128a()
 	h.Write(body)
-	return fmt.Sprintf("v1|%s|%x|%s", strings.ToLower(id), h.Sum(nil), given), nil
+	return fmt.Sprintf("%s%s|%x|%s", requestPrefix, strings.ToLower(id), h.Sum(nil), given), nil
+}
+
+// askedBy is the id of v1 in a request that requestOf has made; "" in others.
+func askedBy(request string) string {
+	rest, ours := strings.CutPrefix(request, requestPrefix)
+	id, _, _ := strings.Cut(rest, "|")
+	if !ours {
+		return ""
+	}
+	return id
 }
 
 // assign gives the occurrence what the submission says.
