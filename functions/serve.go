@@ -121,8 +121,8 @@ func (p parts) functions() host.Functions {
 	}
 	follower := &follow.Function{DB: p.db, Targets: p.targets, Follow: p.follows, Submit: p.submits, Now: time.Now, Log: p.log}
 	changes := &datastore.Function{DB: p.db, Datastores: p.datastores, Submit: p.submits, Marks: p.marks, Now: time.Now, Log: p.log}
-	web := &api.Function{DB: p.db, Targets: p.targets, Datastores: p.datastores, Old: p.old, Submit: p.submits, Now: time.Now, Log: p.log}
-	old := &facade.Function{Schedules: p.facade, DB: p.db, Targets: p.targets, Submit: p.submits, Now: time.Now, Log: p.log}
+	web := &api.Function{DB: p.db, Targets: p.targets, Datastores: p.datastores, Old: p.old, Submit: p.submits, Follow: p.follows, Now: time.Now, Log: p.log}
+	old := &facade.Function{Schedules: p.facade, DB: p.db, Targets: p.targets, Submit: p.submits, Follow: p.follows, Now: time.Now, Log: p.log}
 	page := &studio.Function{DB: p.db, Targets: p.targets, Now: time.Now, Log: p.log}
 	return host.Functions{
 		Recurrence: timer.Tick, Datastore: follower.Told(changes.Handle), Submit: submitter.Handle, Follow: follower.Handle,

@@ -41,6 +41,7 @@ type Function struct {
 	DB      *store.DB
 	Targets map[string]pipeline.Target // by the kind of pipeline
 	Submit  queue.Queue
+	Follow  queue.Queue // for runs that are to end
 	Now     func() time.Time
 	Log     *slog.Logger
 

@@ -20,16 +20,17 @@ import (
 
 // site is the API over memory, with a clock that the test moves.
 type site struct {
-	t      *testing.T
-	f      *Function
-	now    time.Time
-	fake   *pipeline.Fake
-	queue  *queue.Mem
-	server http.Handler
+	t       *testing.T
+	f       *Function
+	now     time.Time
+	fake    *pipeline.Fake
+	queue   *queue.Mem
+	follows *queue.Mem
+	server  http.Handler
 }
 
 func newSite(t *testing.T) *site {
-	s := &site{t: t, now: time.Date(2026, 11, 22, 10, 0, 7, 0, time.UTC), fake: &pipeline.Fake{}, queue: queue.NewMem()}
+	s := &site{t: t, now: time.Date(2026, 11, 22, 10, 0, 7, 0, time.UTC), fake: &pipeline.Fake{}, queue: queue.NewMem(), follows: queue.NewMem()}
 	s.fake.Put(pipeline.Pipeline{
 		Ref: schedule.PipelineRef{Kind: "local", ID: "hello"}, Name: "Hello", Parameters: map[string]string{"who": "world"},
 	})
@@ -38,7 +39,7 @@ func newSite(t *testing.T) *site {
 		t.Fatal(err)
 	}
 	s.f = &Function{
-		DB: db, Targets: map[string]pipeline.Target{"local": s.fake}, Submit: s.queue,
+		DB: db, Targets: map[string]pipeline.Target{"local": s.fake}, Submit: s.queue, Follow: s.follows,
 		Now: func() time.Time { return s.now }, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	}
 	s.server = s.f.Handler()

@@ -107,7 +107,7 @@ func newLive(t *testing.T) *live {
 	stores := l.stores()
 	l.changed = &datastore.Function{DB: l.db, Datastores: stores, Submit: queue.NewMem(), Marks: queue.NewMem(), Now: now, Log: log}
 	f := &Function{
-		DB: l.db, Targets: map[string]pipeline.Target{"local": l.fake}, Submit: queue.NewMem(), Now: now, Log: log, Datastores: stores,
+		DB: l.db, Targets: map[string]pipeline.Target{"local": l.fake}, Submit: queue.NewMem(), Follow: queue.NewMem(), Now: now, Log: log, Datastores: stores,
 	}
 	l.function, l.handler = f, f.Handler()
 	return l

@@ -40,8 +40,9 @@ type runView struct {
 	Revision   int                  `json:"revision"`             // of the schedule, when it was recorded
 	Attempts   int                  `json:"attempts,omitempty"`
 	By         string               `json:"by,omitempty"`
-	Buffered   bool                 `json:"buffered,omitempty"` // it waits for its turn
-	Run        string               `json:"run,omitempty"`      // the far side's id
+	CancelBy   string               `json:"cancel_by,omitempty"` // who has asked for its end
+	Buffered   bool                 `json:"buffered,omitempty"`  // it waits for its turn
+	Run        string               `json:"run,omitempty"`       // the far side's id
 	Link       string               `json:"link,omitempty"`
 	Steps      []pipeline.Step      `json:"steps,omitempty"` // of one run only, where the far side tells
 
@@ -56,7 +57,7 @@ func viewRun(o schedule.Occurrence) runView {
 		ID: o.ID, Schedule: o.Schedule, Kind: o.Kind, Status: o.Status, Reason: o.Reason, Error: o.Error,
 		Nominal: o.Nominal, Last: o.Last, Count: o.Count, Recorded: o.Recorded, Submitted: o.Submitted,
 		Started: o.Started, Ended: o.Ended, Pipeline: o.Pipeline, Experiment: o.Experiment, Parameters: o.Parameters, Outputs: o.Outputs,
-		Revision: o.Revision, Attempts: o.Attempts, By: o.By, Buffered: o.Buffered, Run: o.Run, Link: o.Link,
+		Revision: o.Revision, Attempts: o.Attempts, By: o.By, CancelBy: o.CancelBy, Buffered: o.Buffered, Run: o.Run, Link: o.Link,
 		Changes: o.Changes, DataPath: o.DataPath,
 	}
 	if o.Change != nil {
@@ -166,25 +167,23 @@ func (f *Function) runOutput(r *http.Request) (answer, error) {
 	return answer{stream: stream, content: "text/plain; charset=utf-8"}, err
 }
 
+// cancelRun keeps the wish, and hints at it. Whoever follows the run asks the far side.
 func (f *Function) cancelRun(r *http.Request) (answer, error) {
-	o, err := f.DB.Occurrence(r.Context(), r.PathValue("id"))
-	if err != nil {
-		return answer{}, err
-	}
+	c, err := f.DB.Cancel(r.Context(), r.PathValue("id"), actor(r), f.Now().UTC())
+	o := c.To
 	switch {
-	case o.Value.Status == schedule.Waiting || o.Value.Status == schedule.Uncertain:
-		err = f.DB.Save(r.Context(), []store.Change{{From: o, To: o.Value.CalledOff(actor(r), f.Now().UTC())}})[0]
-	case o.Value.Run != "" && !o.Value.Status.Final() && f.Targets[o.Value.Pipeline.Kind] == nil:
-		err = problem.Newf(problem.Conflict, "nothing that runs pipelines of kind %s is configured here any more", o.Value.Pipeline.Kind)
-	case o.Value.Run != "" && !o.Value.Status.Final():
-		err = f.Targets[o.Value.Pipeline.Kind].Cancel(r.Context(), o.Value.Pipeline.Kind, o.Value.Run)
-	default:
-		err = problem.Newf(problem.Conflict, "run %s is %s and cannot be cancelled", o.Value.ID, o.Value.Status)
-	}
-	if err != nil {
+	case err != nil:
 		return answer{}, err
+	case c.From.Value.Status.Final():
+		return answer{}, problem.Newf(problem.Conflict, "run %s is %s and cannot be cancelled", o.ID, o.Status)
+	case o.Run != "" && f.Targets[o.Pipeline.Kind] == nil:
+		return answer{}, problem.Newf(problem.Conflict, "nothing that runs pipelines of kind %s is configured here any more; once something is, run %s is cancelled", o.Pipeline.Kind, o.ID)
+	case o.Run != "":
+		if err := f.Follow.Send(r.Context(), queue.Messages([]string{o.ID})[0], 0); err != nil {
+			f.Log.WarnContext(r.Context(), "a message was not sent; the clock will send it", "run", o.ID, "error", err)
+		}
 	}
-	f.Log.InfoContext(r.Context(), "run cancelled", "run", o.Value.ID, "schedule", o.Value.Schedule, "by", actor(r))
+	f.Log.InfoContext(r.Context(), "run cancelled", "run", o.ID, "schedule", o.Schedule, "was", c.From.Value.Status, "by", actor(r))
 	a, err := f.getRun(r)
 	a.status = http.StatusAccepted
 	return a, err

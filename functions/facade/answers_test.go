@@ -16,6 +16,7 @@ import (
 	"carillon/functions/facade"
 	"carillon/shared/azure/hostdouble"
 	"carillon/shared/host"
+	"carillon/shared/pipeline"
 	"carillon/shared/schedule"
 )
 
@@ -43,6 +44,12 @@ func TestStatuses(t *testing.T) {
 	}{
 		{func(o schedule.Occurrence) schedule.Occurrence { return o }, "NotStarted", 0, false, ""},
 		{func(o schedule.Occurrence) schedule.Occurrence { return o.Claimed("me", "c", noon) }, "NotStarted", 0, false, ""},
+		{func(o schedule.Occurrence) schedule.Occurrence {
+			return o.Claimed("me", "c", noon).Cancelled("me", noon)
+		}, "CancelRequested", 0, false, ""},
+		{func(o schedule.Occurrence) schedule.Occurrence {
+			return seen(schedule.Running, "")(o).Cancelled("me", noon)
+		}, "CancelRequested", 1, false, ""},
 		{func(o schedule.Occurrence) schedule.Occurrence {
 			return o.Claimed("me", "c", noon).Doubtful(failed)
 		}, "NotResponding", 1, false, "the line went dead"},
@@ -201,22 +208,72 @@ func TestCancel(t *testing.T) {
 	}
 	cancel(waits.ID) // it has ended
 
-	claimed := w.submitted()
-	w.change(claimed.ID, func(o schedule.Occurrence) schedule.Occurrence { return o.Claimed("me", "c", w.now) })
-	if code, says := w.refused(409, "POST", pipelines+"/PipelineRuns/"+claimed.ID+"/Cancel", ""); code != "Conflict" || !strings.Contains(says, "ask again") {
-		t.Errorf("%s: %s", code, says)
-	}
-
 	runs := w.submitted()
 	w.send()
 	cancel(runs.ID)
+	w.hints()
 	if made := w.fake.Runs(); len(made) != 1 || !made[0].CancelSent {
 		t.Errorf("made are %+v", made)
 	}
 	w.fake.Lose(w.fake.Runs()[0].ID)
 	cancel(runs.ID)
-	delete(w.function.Targets, "local")
-	w.refused(409, "POST", pipelines+"/PipelineRuns/"+runs.ID+"/Cancel", "")
+	w.function.Targets = nil
+	if _, says := w.refused(409, "POST", pipelines+"/PipelineRuns/"+runs.ID+"/Cancel", ""); !strings.Contains(says, "once something is, run "+runs.ID) {
+		t.Error(says)
+	}
+	w.hints()
+	if o := w.occurrence(runs.ID); o.Status != schedule.Lost {
+		t.Errorf("one that is lost is %s", o.Status)
+	}
+}
+
+// A client cancels what is under way and submits again, in the very moment in which the first is on its way to the far side:
+// that one ends as soon as it is there, and is none of those under way before that.
+func TestCancelWhileItIsSubmitted(t *testing.T) {
+	w := newWorld(t)
+	first := w.submitted()
+	var second entity
+	listed := func() (ids []string) {
+		var list runs
+		w.must("POST", history+"/experiments/e/runs:query", `{"filter":"Status eq Running or Status eq NotStarted or Status eq Queued"}`, &list)
+		for _, r := range list.Value {
+			ids = append(ids, r.RunID)
+		}
+		return ids
+	}
+	w.fake.After = func(pipeline.Submission, string) error {
+		w.fake.After = nil
+		if got := listed(); !slices.Equal(got, []string{first.ID}) {
+			t.Errorf("under way are %v", got)
+		}
+		w.must("POST", pipelines+"/PipelineRuns/"+first.ID+"/Cancel", "", new(struct{}))
+		if got := listed(); len(got) != 0 {
+			t.Errorf("cancelled, under way are %v", got)
+		}
+		w.now = w.now.Add(time.Second)
+		second = w.submitted()
+		return nil
+	}
+	w.send()
+	w.send()
+	w.now = w.now.Add(time.Second)
+	w.hints()
+	made := w.fake.Runs()
+	if len(made) != 2 || !made[0].CancelSent || made[1].CancelSent {
+		t.Fatalf("made are %+v", made)
+	}
+	var d run
+	if w.must("GET", history+"/runs/"+first.ID+"/details", "", &d); d.Status != "CancelRequested" {
+		t.Errorf("it is %s", d.Status)
+	}
+	w.fake.Finish(made[0].ID, schedule.Canceled, "")
+	w.look(first.ID)
+	if w.must("GET", history+"/runs/"+first.ID+"/details", "", &d); d.Status != "Canceled" || d.Error != nil {
+		t.Errorf("at last it is %s: %+v", d.Status, d.Error)
+	}
+	if got := listed(); !slices.Equal(got, []string{second.ID}) {
+		t.Errorf("at last %v", got)
+	}
 }
 
 // Lists of several schedules are one, the newest first, on as many pages as it takes.

@@ -63,6 +63,7 @@ func TestDynamics365(t *testing.T) {
 	}
 	var none struct{}
 	w.must("POST", pipelines+"/PipelineRuns/"+first.ID+"/Cancel", "", &none)
+	w.hints()
 	made := w.fake.Runs()
 	if len(made) != 1 || !made[0].CancelSent {
 		t.Fatalf("made are %+v", made)
@@ -194,6 +195,7 @@ func TestTheSDK(t *testing.T) {
 	}
 	var none struct{}
 	w.must("DELETE", pipelines+"/PipelineRuns/"+made.ID+"/Execution", "", &none)
+	w.hints()
 	if !w.fake.Runs()[0].CancelSent {
 		t.Error("it was not cancelled")
 	}

@@ -1,16 +1,13 @@
 package facade
 
 import (
-	"context"
-	"errors"
 	"net/http"
 	"strings"
 	"time"
 
-	"carillon/shared/pipeline"
 	"carillon/shared/problem"
+	"carillon/shared/queue"
 	"carillon/shared/schedule"
-	"carillon/shared/store"
 )
 
 // words are what a status is called by v1: in the run history, and as the number of PipelineRuns, which public recordings
@@ -81,7 +78,7 @@ const runType = "azureml.PipelineRun"
 
 func (f *Function) historyRun(o schedule.Occurrence) historyRun {
 	h := historyRun{
-		RunID: o.ID, RootRunID: o.ID, RunType: runType, Status: words[o.Status].history, Created: instant(o.Recorded), Started: instant(o.Started), Ended: ended(o),
+		RunID: o.ID, RootRunID: o.ID, RunType: runType, Status: word(o), Created: instant(o.Recorded), Started: instant(o.Started), Ended: ended(o),
 		Tags: o.Tags, Properties: map[string]string{"azureml.runsource": runType, "azureml.pipelineid": f.idOf(o)},
 	}
 	if h.Tags == nil {
@@ -92,6 +89,14 @@ func (f *Function) historyRun(o schedule.Occurrence) historyRun {
 		h.Error.Error.Code, h.Error.Error.Message = "UserError", text
 	}
 	return h
+}
+
+// word is what the run history calls the status: of a run that somebody wants to end, also before the far side has it.
+func word(o schedule.Occurrence) string {
+	if o.CancelBy != "" && !o.Status.Final() && o.Status != schedule.Uncertain {
+		return "CancelRequested"
+	}
+	return words[o.Status].history
 }
 
 // ended is when nothing more happens to an occurrence, also when none of it was ever run.
@@ -189,43 +194,26 @@ func (f *Function) details(r *http.Request, id string) (any, error) {
 	return runDetails{historyRun: h, CreatedTime: h.Created, Warnings: []string{}, LogFiles: map[string]string{}, InputDatasets: []string{}, OutputDatasets: []string{}}, nil
 }
 
-const cancelTries = 3 // against others who change the run
-
-// cancel asks for a run's end. One that has ended is as it was asked for: clients look before, and may be late.
+// cancel keeps the wish for a run's end, at any time; whoever follows the run asks the far side. One that has ended is as it
+// was asked for: clients look before, and may be late.
 func (f *Function) cancel(r *http.Request, id string) (any, error) {
+	if _, err := f.run(r.Context(), id); err != nil {
+		return nil, err
+	}
 	by := actor(r)
-	for try := 1; ; try++ {
-		o, err := f.run(r.Context(), id)
-		if err == nil {
-			err = f.end(r.Context(), o, by)
-		}
-		if err == nil {
-			f.Log.InfoContext(r.Context(), "run cancelled", "run", o.Value.ID, "schedule", o.Value.Schedule, "was", o.Value.Status, "by", by)
-			return struct{}{}, nil
-		}
-		if !errors.Is(err, store.ErrConflict) || try == cancelTries {
-			return nil, err
-		}
-	}
-}
-
-func (f *Function) end(ctx context.Context, o store.Stored[schedule.Occurrence], by string) error {
-	run := o.Value
+	c, err := f.DB.Cancel(r.Context(), id, by, f.Now().UTC())
+	o := c.To
 	switch {
-	case run.Status.Final():
-		return nil
-	case run.Status == schedule.Waiting || run.Status == schedule.Uncertain:
-		return f.DB.Save(ctx, []store.Change{{From: o, To: run.CalledOff(by, f.Now().UTC())}})[0]
-	case run.Run == "":
-		return problem.Newf(problem.Conflict, "run %s is being submitted; ask again in some seconds", run.ID)
+	case err != nil:
+		return nil, err
+	case o.Run == "" || o.Status.Final():
+	case f.Targets[o.Pipeline.Kind] == nil:
+		return nil, problem.Newf(problem.Conflict, "nothing that runs pipelines of kind %s is configured here any more; once something is, run %s is cancelled", o.Pipeline.Kind, o.ID)
+	default:
+		if err := f.Follow.Send(r.Context(), queue.Messages([]string{o.ID})[0], 0); err != nil {
+			f.Log.WarnContext(r.Context(), "a message was not sent; the clock will send it", "run", o.ID, "error", err)
+		}
 	}
-	target, ok := f.Targets[run.Pipeline.Kind]
-	if !ok {
-		return problem.Newf(problem.Conflict, "nothing that runs pipelines of kind %s is configured here any more", run.Pipeline.Kind)
-	}
-	err := target.Cancel(ctx, run.Pipeline.Kind, run.Run)
-	if err == nil || errors.Is(err, pipeline.ErrNotFound) { // it is lost, which the next look says
-		return nil
-	}
-	return problem.Newf(problem.Unavailable, "%v", err)
+	f.Log.InfoContext(r.Context(), "run cancelled", "run", o.ID, "schedule", o.Schedule, "was", c.From.Value.Status, "by", by)
+	return struct{}{}, nil
 }

@@ -42,26 +42,26 @@ type world struct {
 	function *facade.Function
 	handler  http.Handler
 	submits  *queue.Mem
+	follows  *queue.Mem
 	submit   *submit.Function
 	follow   *follow.Function
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, now: noon, fake: &pipeline.Fake{}, submits: queue.NewMem(), db: store.New(store.NewMem())}
+	w := &world{t: t, now: noon, fake: &pipeline.Fake{}, submits: queue.NewMem(), follows: queue.NewMem(), db: store.New(store.NewMem())}
 	now := func() time.Time { return w.now }
-	w.submits.Now = now
-	follows := queue.NewMem()
+	w.submits.Now, w.follows.Now = now, now
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	targets := map[string]pipeline.Target{"local": w.fake}
 	schedules, err := facade.Parse(endpoint + "=forecast, " + published + "=forecast," + scoring + "=score," + unmade + "=unmade,")
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.function = &facade.Function{Schedules: schedules, DB: w.db, Targets: targets, Submit: w.submits, Now: now, Log: log}
+	w.function = &facade.Function{Schedules: schedules, DB: w.db, Targets: targets, Submit: w.submits, Follow: w.follows, Now: now, Log: log}
 	w.handler = w.function.Handler("/api/azureml", http.HandlerFunc(func(a http.ResponseWriter, _ *http.Request) { a.WriteHeader(http.StatusTeapot) }))
-	w.submit = &submit.Function{DB: w.db, Targets: targets, Submit: w.submits, Follow: follows, Owner: "me", Void: func(string) bool { return false }, Now: now, Log: log}
-	w.follow = &follow.Function{DB: w.db, Targets: targets, Follow: follows, Submit: w.submits, Now: now, Log: log}
+	w.submit = &submit.Function{DB: w.db, Targets: targets, Submit: w.submits, Follow: w.follows, Owner: "me", Void: func(string) bool { return false }, Now: now, Log: log}
+	w.follow = &follow.Function{DB: w.db, Targets: targets, Follow: w.follows, Submit: w.submits, Now: now, Log: log}
 	w.fake.Put(
 		pipeline.Pipeline{Ref: schedule.PipelineRef{Kind: "local", ID: "forecast"}, Parameters: map[string]string{"input_path": "", "output_path": "", "horizon": "12", "nodes": "4"}},
 		pipeline.Pipeline{Ref: schedule.PipelineRef{Kind: "local", ID: "score"}},
@@ -145,6 +145,16 @@ func (w *world) look(id string) {
 	w.t.Helper()
 	if err := w.follow.Handle(w.t.Context(), queue.Messages([]string{id})[0]); err != nil {
 		w.t.Error(err)
+	}
+}
+
+// hints looks at the runs that somebody has hinted at by now.
+func (w *world) hints() {
+	w.t.Helper()
+	for _, body := range w.follows.Take(w.now) {
+		if err := w.follow.Handle(w.t.Context(), body); err != nil {
+			w.t.Error(err)
+		}
 	}
 }
 

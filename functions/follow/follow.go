@@ -60,8 +60,8 @@ type sight struct {
 	drop bool // the store does not take what was seen
 }
 
-// look asks the far side for one run. Without an id there is nothing to follow. The message of a run that has ended may
-// be here again because what follows from that was not done.
+// look asks the far side for one run, and for its end as long as somebody wants that. Without an id there is nothing to
+// follow. The message of a run that has ended may be here again because what follows from that was not done.
 func (f *Function) look(ctx context.Context, id string) (s sight, err error) {
 	o, err := f.DB.Occurrence(ctx, id)
 	switch {
@@ -81,6 +81,12 @@ func (f *Function) look(ctx context.Context, id string) (s sight, err error) {
 		report = pipeline.Report{Status: schedule.Lost, Error: "the far side no longer knows this run"}
 	} else if err != nil {
 		return s, fmt.Errorf("look at run %s: %w", id, err)
+	}
+	if o.Value.CancelBy != "" && !report.Status.Final() {
+		if err := target.Cancel(ctx, o.Value.Pipeline.Kind, o.Value.Run); err != nil {
+			f.Log.WarnContext(ctx, "a run is not cancelled yet; the next look asks again", "run", id, "by", o.Value.CancelBy, "error", err)
+			report.Error = fmt.Sprintf("its end is asked for again, as that has failed: %v", err)
+		}
 	}
 	return sight{id: id, from: o, seen: schedule.Observation{
 		Status: report.Status, Started: report.Started, Ended: report.Ended, Error: report.Error, Link: report.Link,

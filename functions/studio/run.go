@@ -168,6 +168,7 @@ func runFacts(o schedule.Occurrence, zone *time.Location, now time.Time) []fact 
 	}
 	facts := []fact{
 		{Name: "Cause", Value: causeOf(o)},
+		{Name: "Asked to end by", Value: o.CancelBy},
 		{Name: "Window start", At: at(window.Start, zone, now)},
 		{Name: "Window end", At: at(window.End, zone, now)},
 		{Name: "Experiment", Value: o.Experiment},

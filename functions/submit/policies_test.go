@@ -107,7 +107,7 @@ func (s *stage) play(script string) {
 	}
 }
 
-// time lets time pass: until the next full hour, or a minute. A message that is lost is not delivered.
+// time lets time pass: until the next full hour, or a minute and such. A message that is lost is not delivered.
 func (s *stage) time(word string) bool {
 	switch word {
 	case "due": // an occurrence comes due
@@ -117,6 +117,8 @@ func (s *stage) time(word string) bool {
 		s.tick()
 		s.submits.Take(s.now)
 		return true
+	case "second": // to the first look at a run
+		s.now = s.now.Add(time.Second)
 	case "minute":
 		s.now = s.now.Add(time.Minute)
 	case "quarter":
@@ -183,11 +185,9 @@ func (s *stage) person(word, which string) bool {
 			err = s.submits.Send(ctx, queue.Messages([]string{o.ID})[0], 0)
 		}
 	case "cancel":
-		o := s.find(which)
-		if o.Value.Run != "" {
-			err = s.fake.Cancel(ctx, "local", o.Value.Run)
-		} else {
-			err = s.db.Save(ctx, []store.Change{{From: o, To: o.Value.CalledOff("ann", s.now)}})[0]
+		var c store.Change
+		if c, err = s.db.Cancel(ctx, s.find(which).Value.ID, "ann", s.now); err == nil && c.To.Run != "" {
+			err = s.follows.Send(ctx, queue.Messages([]string{c.To.ID})[0], 0)
 		}
 	case "fill": // the three hours before the first, one run at a time
 		r, _ := s.db.Schedule(ctx, "s")

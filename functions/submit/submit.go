@@ -405,6 +405,7 @@ func (f *Function) outcomes(ctx context.Context, claims, outcomes []schedule.Occ
 		if err == nil && (now.Value.Status != schedule.Submitting || !now.Value.Claim.Same(claims[i].Claim)) {
 			continue // somebody else has it
 		}
+		o = o.Wanted(now.Value.CancelBy, f.Now().UTC())
 		change := store.Change{From: now, To: o}
 		if err == nil {
 			change.State, err = f.counted(ctx, o)
@@ -432,6 +433,9 @@ func (f *Function) pass(ctx context.Context, stored []store.Change) {
 			}
 		case schedule.Waiting:
 			f.send(ctx, f.Submit, []string{o.ID}, o.Start.Sub(f.Now()))
+		case schedule.Canceled: // meanwhile
+			f.Log.InfoContext(ctx, "run cancelled", "run", o.ID, "schedule", o.Schedule, "by", o.CancelBy)
+			f.ended(ctx, c)
 		default:
 			f.Log.ErrorContext(ctx, "run not submitted", "run", o.ID, "schedule", o.Schedule, "status", o.Status, "error", o.Error)
 			f.ended(ctx, c)

@@ -286,7 +286,12 @@ Ended:        2026-11-22 18:40:24 UTC
 	{
 		name: "cancel", args: "runs cancel 5r273vovq2zx-20261122T190000Z",
 		exchanges: []exchange{{request: "POST /api/runs/5r273vovq2zx-20261122T190000Z/cancel", status: 202, answer: lastRun}},
-		stdout:    "run 5r273vovq2zx-20261122T190000Z is Running; it has been asked to end\n",
+		stdout:    "run 5r273vovq2zx-20261122T190000Z is Running; it is asked to end\n",
+	},
+	{
+		name: "cancel while it is being submitted", args: "runs cancel x",
+		exchanges: []exchange{{request: "POST /api/runs/x/cancel", status: 202, answer: `{"id":"x","status":"Submitting","cancel_by":"ann"}`}},
+		stdout:    "run x is Submitting; it is asked to end as soon as it is known to be under way\n",
 	},
 	{
 		name: "cancel too late", args: "runs cancel x -o json",

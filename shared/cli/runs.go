@@ -113,8 +113,12 @@ func cancelRun() *cobra.Command {
 			}
 			return show(cmd, data, func(v runView) string {
 				said := "run " + v.ID + " is " + v.outcome()
-				if !v.Status.Final() {
-					said += "; it has been asked to end"
+				switch {
+				case v.Status.Final():
+				case v.Run == "":
+					said += "; it is asked to end as soon as it is known to be under way"
+				default:
+					said += "; it is asked to end"
 				}
 				return safe(said) + "\n"
 			})

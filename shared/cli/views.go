@@ -102,6 +102,7 @@ type runView struct {
 	Revision   int
 	Attempts   int
 	By         string
+	CancelBy   string `json:"cancel_by"`
 	Buffered   bool
 	Run        string
 	Link       string
@@ -373,6 +374,7 @@ func (v runView) sheet(now time.Time) string {
 	}
 	s.line("Error", v.Error)
 	s.line("Kind", by(string(v.Kind), v.By))
+	s.line("Asked to end by", v.CancelBy)
 	if v.Pipeline.ID != "" {
 		s.line("Pipeline", v.Pipeline.String())
 	}

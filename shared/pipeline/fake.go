@@ -27,6 +27,8 @@ type Fake struct {
 	After func(s Submission, runID string) error
 	// BeforeStatus sees each question for a run. Its error is what Status returns.
 	BeforeStatus func(runID string) error
+	// BeforeCancel sees each wish for a run's end. Its error is what Cancel returns, and nobody has asked.
+	BeforeCancel func(runID string) error
 
 	mu        sync.Mutex
 	pipelines map[schedule.PipelineRef]Pipeline
@@ -142,6 +144,11 @@ func (f *Fake) Status(ctx context.Context, kind, runID string) (Report, error) {
 func (f *Fake) Cancel(ctx context.Context, kind, runID string) error {
 	if err := ctx.Err(); err != nil {
 		return err
+	}
+	if f.BeforeCancel != nil {
+		if err := f.BeforeCancel(runID); err != nil {
+			return err
+		}
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()

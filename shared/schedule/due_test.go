@@ -341,3 +341,51 @@ func TestTheLastOne(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 }
+
+// Somebody asks for the end of an occurrence, once and again: it is called off, or the wish is kept until the far side is known
+// to have it, or it has ended.
+func TestCancelled(t *testing.T) {
+	now, down := at("10:20:00"), errors.New("down")
+	claimed := Occurrence{Status: Waiting}.Claimed("p", "cp", now)
+	for _, row := range []struct {
+		name        string
+		o           Occurrence
+		once, twice Status
+		note        string
+	}{
+		{"waits", Occurrence{Status: Waiting}, Canceled, Canceled, "cancelled by ann before it was submitted"},
+		{"was not taken", claimed.Again(down, true, 0, now), Canceled, Canceled, "cancelled by ann before it was submitted"},
+		{"may have been taken", claimed.Again(down, false, 0, now), Waiting, Canceled, "down"},
+		{"is being submitted", claimed, Submitting, Submitting, ""},
+		{"is uncertain", claimed.Doubtful(down), Canceled, Canceled, "cancelled by ann; whether the far side had taken it is not known: a run may be under way there"},
+		{"is there", claimed.Accepted("r", now), Queued, Queued, ""},
+		{"has ended", claimed.Refused(down, now), Failed, Failed, "down"},
+	} {
+		once := row.o.Cancelled("ann", now)
+		twice := once.Cancelled("ben", now)
+		if once.Status != row.once || once.Error != row.note || twice.Status != row.twice {
+			t.Errorf("one that %s: %s (%s), again %s", row.name, once.Status, once.Error, twice.Status)
+		}
+		if by := once.CancelBy; (by == "ann") == (row.o.Status == Failed) || once.Status != Waiting && twice.CancelBy != by {
+			t.Errorf("one that %s: by %q, again by %q", row.name, by, twice.CancelBy)
+		}
+	}
+	if o := claimed.Cancelled("", now); o.CancelBy == "" {
+		t.Error("the wish of somebody without a name is not kept")
+	}
+	// The outcome of a submission, as it is without the wish.
+	for _, row := range []struct {
+		outcome Occurrence
+		want    Status
+	}{
+		{claimed.Accepted("r", now), Queued}, {claimed.Again(down, true, 0, now), Canceled}, {claimed.Again(down, false, 0, now), Waiting},
+		{claimed.Cancelled("ann", now).Again(down, false, 0, now), Waiting}, {claimed.Doubtful(down), Uncertain}, {claimed.Refused(down, now), Failed},
+	} {
+		if got := row.outcome.Wanted("ann", now); got.Status != row.want || got.CancelBy != "ann" {
+			t.Errorf("%s with a wish is %s, by %q", row.outcome.Status, got.Status, got.CancelBy)
+		}
+		if got := row.outcome.Wanted("", now); got.Status != row.outcome.Status || got.CancelBy != "" {
+			t.Errorf("%s without one is %s, by %q", row.outcome.Status, got.Status, got.CancelBy)
+		}
+	}
+}

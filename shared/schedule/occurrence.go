@@ -39,6 +39,7 @@ type Occurrence struct {
 	Ended      time.Time   `json:"ended,omitzero"`       // as the far side says; of others, when they became final
 	Wake       time.Time   `json:"wake,omitzero"`        // when the clock looks after it; zero for never
 	Request    string      `json:"request,omitempty"`    // the caller's id of the request for it
+	CancelBy   string      `json:"cancel_by,omitempty"`  // who has asked for its end
 
 	ContinueOnStepFailure bool `json:"continue_on_step_failure,omitempty"` // given for this one; from the claim on in any case
 

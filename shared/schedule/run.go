@@ -221,8 +221,32 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
+// Cancelled is o after somebody has asked for its end. What the far side certainly does not have is called off; so is what a
+// person has to decide, who has done so. Otherwise the wish is kept: once the far side is known to have the run, its end is
+// asked for at every look until it has come. To ask again between tries of its submission calls it off, too.
+func (o Occurrence) Cancelled(by string, now time.Time) Occurrence {
+	by, again := cmp.Or(by, "somebody"), o.CancelBy != ""
+	switch {
+	case o.Status == Uncertain, o.Status == Waiting && (again || !o.Tried):
+		return o.CalledOff(by, now)
+	case !again && !o.Status.Final():
+		o.CancelBy = by
+	}
+	return o
+}
+
+// Wanted is o, the outcome of a submission, where by has asked for its end before that was known; "" for nobody. What is
+// uncertain stays so: whoever asked did not know.
+func (o Occurrence) Wanted(by string, now time.Time) Occurrence {
+	if o.CancelBy = by; by != "" && o.Status == Waiting && !o.Tried {
+		return o.CalledOff(by, now)
+	}
+	return o
+}
+
 // CalledOff is o after somebody has called it off before the far side had it.
 func (o Occurrence) CalledOff(by string, now time.Time) Occurrence {
+	o.CancelBy = by
 	o.Error = "cancelled by " + by + " before it was submitted"
 	if o.Tried {
 		o.Error = "cancelled by " + by + "; whether the far side had taken it is not known: a run may be under way there"

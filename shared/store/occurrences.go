@@ -109,6 +109,24 @@ func (db *DB) Save(ctx context.Context, changes []Change) []error {
 	return errs
 }
 
+// Cancel keeps somebody's wish that an occurrence ends, and returns what that has changed (see Occurrence.Cancelled). If it
+// has a run, whoever looks at that asks for its end: the caller hints at it.
+func (db *DB) Cancel(ctx context.Context, id, by string, now time.Time) (c Change, err error) {
+	for range editTries {
+		if c.From, err = db.Occurrence(ctx, id); err != nil {
+			return c, err
+		}
+		c.To = c.From.Value.Cancelled(by, now)
+		if c.To.CancelBy == c.From.Value.CancelBy && c.To.Status == c.From.Value.Status {
+			return c, nil
+		}
+		if err = db.Save(ctx, []Change{c})[0]; !errors.Is(err, ErrConflict) {
+			return c, err
+		}
+	}
+	return c, err
+}
+
 func createOps(o schedule.Occurrence) unit {
 	key, _ := occurrenceKey(o.ID)
 	value := encode(o)
