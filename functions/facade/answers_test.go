@@ -450,6 +450,8 @@ func TestInStep(t *testing.T) {
 		if below := strings.HasPrefix(strings.ToLower(c.path), host.FacadePath+"/"); below &&
 			!(slices.Contains(f.Bindings[0].Methods, strings.ToLower(c.method)) && hostdouble.RouteTakes(f.Bindings[0].Route, strings.TrimPrefix(c.path, "/api/"))) {
 			t.Errorf("%s %s is not taken by the function", c.method, c.path)
+		} else if below && !slices.ContainsFunc(host.FacadeRoots, func(root string) bool { return strings.HasPrefix(c.path[len(host.FacadePath):], root) }) {
+			t.Errorf("%s is below none of the roots", c.path)
 		}
 	}
 }

@@ -34,6 +34,10 @@ const WebhookPath = "/api/events"
 // FacadePath is below which the routes of Azure ML v1 are answered, by what is API.
 const FacadePath = "/api/azureml"
 
+// FacadeRoots begin v1's own paths, which stand below FacadePath. A platform that has its root to itself answers them there,
+// too: some clients keep nothing but the host of the URL that they are given.
+var FacadeRoots = []string{"/pipelines/v1.0/", "/history/v1.0/"}
+
 // Right is what a key may do. Each holds those before it.
 type Right int
 

@@ -48,6 +48,7 @@ func (h *Host) handler(at net.Addr) http.Handler {
 	})
 	loopback := isLoopback(at)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r = moved(r)
 		if err := h.admit(w, r, loopback); err != nil {
 			problem.Write(w, err)
 			return
@@ -57,6 +58,23 @@ func (h *Host) handler(at net.Addr) http.Handler {
 			h.changed()
 		}
 	})
+}
+
+// moved brings a request of a client of Azure ML v1 from the root to where it is answered, and judged.
+func moved(r *http.Request) *http.Request {
+	for _, root := range host.FacadeRoots {
+		if len(r.URL.Path) < len(root) || !strings.EqualFold(r.URL.Path[:len(root)], root) {
+			continue
+		}
+		at := *r.URL
+		if at.Path = host.FacadePath + at.Path; at.RawPath != "" {
+			at.RawPath = host.FacadePath + at.RawPath
+		}
+		there := *r
+		there.URL = &at
+		return &there
+	}
+	return r
 }
 
 // admit checks the Host against DNS rebinding, the Origin against other sites' scripts, and the key.

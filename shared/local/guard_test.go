@@ -76,6 +76,13 @@ func TestWhoComesIn(t *testing.T) {
 		{"events of another origin with a wrong key", network, keys, "POST", "/api/events?code=x", []string{"Origin", "eventgrid.azure.net"}, 401},
 		{"events of another origin with a password", network, keys, "POST", "/api/events", []string{"Origin", "https://evil.example", "Authorization", "Basic eDpvcGVyYXRlLWtleS0wMTIzNDU2Nw=="}, 403},
 		{"events of another origin where nobody has a key", loopback, Keys{}, "POST", "/api/events?code=x", []string{"Origin", "https://evil.example"}, 403},
+		{"list looks at a run as v1's clients do", network, keys, "GET", "/history/v1.0/subscriptions/s/runs/r/details", list, 200},
+		{"list submits as they do", network, keys, "POST", "/pipelines/v1.0/subscriptions/s/PipelineRuns/PipelineSubmit/p", list, 403},
+		{"operate submits as they do", network, keys, "POST", "/Pipelines/v1.0/subscriptions/s/PipelineRuns/PipelineSubmit/p", operate, 200},
+		{"operate cancels as they do", network, keys, "DELETE", "/pipelines/v1.0/subscriptions/s/PipelineRuns/r/Execution", operate, 200},
+		{"they have no key", network, keys, "POST", "/pipelines/v1.0/subscriptions/s", []string{"Authorization", "Bearer t"}, 401},
+		{"they come by a name that was bound to us", loopback, Keys{}, "POST", "/pipelines/v1.0/subscriptions/s", []string{"Host", "evil.example"}, 403},
+		{"another version of theirs", loopback, Keys{}, "GET", "/pipelines/v2.0/subscriptions/s", nil, 404},
 		{"backup by list", network, keys, "GET", "/api/backup", list, 403},
 		{"backup by author", network, keys, "GET", "/api/backup", author, 200},
 		{"the front door", loopback, Keys{}, "GET", "/", nil, 302},
@@ -130,6 +137,25 @@ func TestChangesWakeTheClock(t *testing.T) {
 		handler.ServeHTTP(httptest.NewRecorder(), r)
 		if got := len(h.poke); got != want {
 			t.Errorf("%s wakes the clock %d times, want %d", method, got, want)
+		}
+	}
+}
+
+// What clients of Azure ML v1 ask at the root is answered where the façade is, with its escapes and its query.
+func TestWhereTheFacadeIs(t *testing.T) {
+	h, _ := door(loopback, Keys{})
+	h.Functions.API = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.URL.String()) })
+	handler := h.handler(loopback)
+	for path, want := range map[string]string{
+		"/pipelines/v1.0/s/PipelineRuns/x":                     "/api/azureml/pipelines/v1.0/s/PipelineRuns/x",
+		"/history/v1.0/s/experiments/a%2Fb%20c/runs:query?x=1": "/api/azureml/history/v1.0/s/experiments/a%2Fb%20c/runs:query?x=1",
+		"/api/azureml/history/v1.0/s/runs/r/details":           "/api/azureml/history/v1.0/s/runs/r/details",
+	} {
+		r := httptest.NewRequest("GET", path, nil)
+		r.Host = "localhost"
+		w := httptest.NewRecorder()
+		if handler.ServeHTTP(w, r); w.Body.String() != want {
+			t.Errorf("%s: %d %s", path, w.Code, w.Body)
 		}
 	}
 }
