@@ -88,6 +88,20 @@ func TestStatuses(t *testing.T) {
 	}
 }
 
+// A run is found by every path of the run history that clients have, whatever experiment they name.
+func TestPathsOfARun(t *testing.T) {
+	w := newWorld(t)
+	made := w.submitted()
+	for _, path := range []string{"/runs/ID", "/runs/ID/details", "/experiments/e/runs/ID", "/experiments/_/runs/ID/details", "/experimentids/7f0/runs/ID/Details"} {
+		var d run
+		w.must("GET", history+strings.ReplaceAll(path, "ID", made.ID), "", &d)
+		if d.RunID != made.ID || d.Status != "NotStarted" {
+			t.Errorf("%s: %+v", path, d)
+		}
+	}
+	w.refused(404, "GET", history+"/runs/"+made.ID+"/children", "")
+}
+
 // The answers as they are written, whole.
 func TestBodies(t *testing.T) {
 	w := newWorld(t)

@@ -254,7 +254,10 @@ func TestASubmissionThatIsRepeated(t *testing.T) {
 	if n := len(w.fake.Runs()); n != 4 {
 		t.Errorf("%d runs were made, want 4", n)
 	}
-	w.refused(400, "POST", path+scoring, "", "x-ms-client-request-id", strings.Repeat("r", 300))
+	long := strings.Repeat("ä", 500) // as long as Azure takes
+	if first, second := submit(scoring, "", long), submit(scoring, "", long); first != second || submit(scoring, "", long+"r") == first {
+		t.Errorf("under a long id it is %s, and %s", first, second)
+	}
 }
 
 // Some clients have one id for everything that they ever do: the same submission a week later is another run, and can be

@@ -1,16 +1,17 @@
 // Package facade is the HTTP function for programs that cannot change: it answers the routes of Azure ML's retired v1
 // with its bodies, and what they submit runs as a schedule's run does, on any target, once.
 //
-// http: /api/azureml/…, and below that v1's own paths. An id of a published pipeline or of a pipeline endpoint stands for a
-// schedule: to submit it is to trigger the schedule now. The id of the run is that of the occurrence, and only runs of
-// such schedules are shown and cancelled here. The subscription, the resource group and the workspace of a path are not
-// compared with anything. A submission that bears the x-ms-client-request-id of one that was recorded in the ten minutes
-// before, and is the same, is that one; later it is another. Without the header v1's clients cannot repeat a submission
-// safely, here neither.
+// http: /api/azureml/…, on a plain machine the root, too, and below that v1's own paths. An id of a published pipeline or of a
+// pipeline endpoint stands for a schedule: to submit it is to trigger the schedule now. The id of the run is that of the
+// occurrence, and only runs of such schedules are shown and cancelled here. The subscription, the resource group and the
+// workspace of a path are not compared with anything, nor is the experiment of a run's. A submission that bears the
+// x-ms-client-request-id of one that was recorded in the ten minutes before, and is the same, is that one; later it is
+// another. Without the header v1's clients cannot repeat a submission safely, here neither.
 //
 // Who may ask is the platform's business: the façade does not look at the bearer token that v1's clients send. Some, as
-// that of Dynamics 365, keep nothing but the host of the URL that they are given, and send no key: they need something in
-// front that puts the prefix before the path and adds the key, such as API Management.
+// that of Dynamics 365, keep nothing but the host of the URL that they are given, and send no key. A plain machine answers
+// at its root, and on a function app something in front has to put the prefix before the path; wherever there are keys, it
+// has to add one.
 //
 // Kept of a submission are its experiment, its parameters (as plain texts: they are no templates), one DataPath, its tags,
 // and that steps go on after a failure. Its description, source and display name are not. What would change the run's
@@ -97,7 +98,7 @@ var routes = []route{
 	{http.MethodGet, below("pipelines", `/PipelineRuns/([^/]+)`), "PipelineRuns/{run}", (*Function).pipelineRun},
 	{http.MethodDelete, below("pipelines", `/PipelineRuns/([^/]+)/Execution`), "PipelineRuns/{run}/Execution", (*Function).cancel},
 	{http.MethodPost, below("pipelines", `/PipelineRuns/([^/]+)/Cancel`), "PipelineRuns/{run}/Cancel", (*Function).cancel},
-	{http.MethodGet, below("history", `(?:/experiments/[^/]+)?/runs/([^/]+)/details`), "runs/{run}/details", (*Function).details},
+	{http.MethodGet, below("history", `(?:/experiment(?:s|ids)/[^/]+)?/runs/([^/]+)(?:/details)?`), "runs/{run}/details", (*Function).details},
 	{http.MethodPost, below("history", `/experiments/([^/]+)/runs:query`), "experiments/{name}/runs:query", (*Function).query},
 }
 

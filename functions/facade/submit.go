@@ -43,7 +43,7 @@ const (
 	// again within seconds; some bear one id with everything that they ever do, and mean another run the next day.
 	repeats = 10 * time.Minute
 
-	maxRequest = 256  // bytes of the caller's id
+	maxRequest = 256  // bytes of the caller's id that are kept for people
 	maxTags    = 4096 // bytes of all tags as JSON
 	maxName    = 255  // bytes of an experiment's name, and of a datastore's
 )
@@ -62,11 +62,7 @@ func (f *Function) submit(r *http.Request, id string) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	request, err := requestOf(r, id, body)
-	if err != nil {
-		return nil, err
-	}
-	o := schedule.Asked(s, request, strings.ToLower(rand.Text()[:8]), actor(r), nil, f.Now().UTC())
+	o := schedule.Asked(s, requestOf(r, id, body), strings.ToLower(rand.Text()[:8]), actor(r), nil, f.Now().UTC())
 	if err := f.assign(r.Context(), s, in, &o); err != nil {
 		return nil, err
 	}
@@ -98,17 +94,15 @@ func (f *Function) schedule(ctx context.Context, id string) (schedule.Schedule, 
 
 // requestOf is the name under which a submission and its repetitions are one: v1|ID|…, with the id of v1 that was submitted.
 // The body is part of it: some clients send one id with everything that they do.
-func requestOf(r *http.Request, id string, body []byte) (string, error) {
-	given := r.Header.Get(requestHeader)
-	switch {
-	case given == "":
-		return requestPrefix + strings.ToLower(id) + "|" + rand.Text(), nil
-	case len(given) > maxRequest:
-		return "", problem.Newf(problem.BadRequest, "%s may have %d bytes", requestHeader, maxRequest)
+func requestOf(r *http.Request, id string, body []byte) string {
+	name, given := rand.Text(), r.Header.Get(requestHeader)
+	if given != "" {
+		h := fnv.New128a()
+		h.Write([]byte(given))
+		h.Write(body)
+		name = fmt.Sprintf("%x|%s", h.Sum(nil), strings.ToValidUTF8(given[:min(len(given), maxRequest)], "?"))
 	}
-	h := fnv.New128a()
-	h.Write(body)
-	return fmt.Sprintf("%s%s|%x|%s", requestPrefix, strings.ToLower(id), h.Sum(nil), given), nil
+	return requestPrefix + strings.ToLower(id) + "|" + name
 }
 
 // askedBy is the id of v1 in a request that requestOf has made; "" in others.
