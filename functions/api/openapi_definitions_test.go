@@ -46,6 +46,8 @@ func TestContractDefinitions(t *testing.T) {
 		{with(""), false},
 		{with(minutely + `, "outputs": {"model": ["x"]}`), false},
 		{with(minutely + `, "settings": {"continue_on_step_failure": true}`), false},
+		{with(minutely + `, "continue_on_step_failure": false`), true},
+		{with(minutely + `, "continue_on_step_failure": "no"`), false},
 		{with(minutely + `, "settings": [1]`), false},
 		{with(minutely + `, "tags": {"team": ""}`), false},
 		{with(minutely + `, "overlap": "queue"`), false},

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"carillon/shared/pipeline"
 	"carillon/shared/schedule"
 )
 
@@ -137,6 +138,30 @@ func TestAClientThatFindsItsRunsByTags(t *testing.T) {
 	}
 }
 
+// Whether a run goes on after a step has failed is the client's to say, and the schedule's where it does not.
+func TestWhetherARunGoesOn(t *testing.T) {
+	for i, c := range []struct {
+		schedule, body string
+		want           bool
+	}{
+		{`"continue_on_step_failure": true`, `{}`, true},
+		{`"continue_on_step_failure": true`, `{"ContinueRunOnStepFailure": null}`, true},
+		{`"continue_on_step_failure": true`, `{"ContinueRunOnStepFailure": false}`, false},
+		{`"status": "Active"`, `{"ContinueRunOnStepFailure": true}`, true},
+		{`"status": "Active"`, `{}`, false},
+	} {
+		w := newWorld(t)
+		w.create("unmade", c.schedule)
+		w.fake.Put(pipeline.Pipeline{Ref: schedule.PipelineRef{Kind: "local", ID: "unmade"}})
+		var made entity
+		w.must("POST", pipelines+"/PipelineRuns/PipelineSubmit/"+unmade, c.body, &made)
+		w.send()
+		if got := w.fake.Runs()[0].Submission.GoesOn(); got != c.want {
+			t.Errorf("%d: %s over %s goes on: %t", i, c.body, c.schedule, got)
+		}
+	}
+}
+
 // What Microsoft's own client sends to list the runs of an experiment, and to submit and follow one.
 func TestTheSDK(t *testing.T) {
 	w := newWorld(t)
@@ -151,7 +176,7 @@ func TestTheSDK(t *testing.T) {
 	w.send()
 	s := w.fake.Runs()[0].Submission
 	if s.DataPath == nil || s.DataPath.Parameter != "input_path" || s.DataPath.Datastore != "workspaceblobstore" || s.DataPath.Path != "in/2026" || !s.DataPath.Folder ||
-		!s.ContinueOnStepFailure || s.Experiment != "night / train" {
+		!s.GoesOn() || s.Experiment != "night / train" {
 		t.Errorf("it ran as %+v, %+v", s, s.DataPath)
 	}
 	var got entity

@@ -156,7 +156,7 @@ func (f *Function) runEntity(o schedule.Occurrence) runEntity {
 		ID: o.ID, PipelineRunID: o.ID, PipelineID: f.idOf(o), RunHistoryExperimentName: o.Experiment, ExperimentName: o.Experiment,
 		Description: "Started by Carillon for schedule " + o.Schedule,
 		Status:      statusEntity{StatusCode: words[o.Status].code, CreationTime: h.Created, EndTime: h.Ended},
-		RunSource:   "SDK", Tags: h.Tags, Properties: h.Properties, ContinueRunOnStepFailure: o.ContinueOnStepFailure, IsSubmitted: true,
+		RunSource:   "SDK", Tags: h.Tags, Properties: h.Properties, ContinueRunOnStepFailure: o.ContinueOnStepFailure != nil && *o.ContinueOnStepFailure, IsSubmitted: true,
 		HasErrors: words[o.Status].code == failed, ParameterAssignments: map[string]string{}, DataPathAssignments: map[string]dataPath{},
 	}
 	for name, value := range o.Parameters {

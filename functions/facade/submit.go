@@ -29,7 +29,7 @@ type submission struct {
 	ParameterAssignments              json.RawMessage
 	DataPathAssignments               map[string]dataPath
 	DataSetDefinitionValueAssignments map[string]json.RawMessage
-	ContinueRunOnStepFailure          bool
+	ContinueRunOnStepFailure          *bool
 }
 
 // dataPath is a DataPath parameter's value.

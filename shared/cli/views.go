@@ -33,8 +33,8 @@ type scheduleView struct {
 	Calendars  []string
 	MaxRuns    int `json:"max_runs"`
 	Overlap    string
-	PauseAfter int  `json:"pause_after_failures"`
-	Continue   bool `json:"continue_on_step_failure"`
+	PauseAfter int   `json:"pause_after_failures"`
+	Continue   *bool `json:"continue_on_step_failure"`
 	Status     string
 	Revision   int
 	Created    time.Time
@@ -192,6 +192,17 @@ func (v scheduleView) line(now time.Time) string {
 	return said
 }
 
+// goesOn says what becomes of a run whose step has failed, "" for what the pipeline itself says.
+func goesOn(said *bool) string {
+	switch {
+	case said == nil:
+		return ""
+	case *said:
+		return "a failed one does not end the run"
+	}
+	return "a failed one ends the run"
+}
+
 func (v scheduleView) sheet(etag string, now time.Time) string {
 	var s sheet
 	s.line("Name", v.Name)
@@ -215,9 +226,7 @@ func (v scheduleView) sheet(etag string, now time.Time) string {
 	if v.PauseAfter > 0 {
 		s.line("Pauses", v.pauses())
 	}
-	if v.Continue {
-		s.line("Steps", "a failed one does not end the run")
-	}
+	s.line("Steps", goesOn(v.Continue))
 	s.line("Status", v.since())
 	s.line("Revision", fmt.Sprintf("%d (etag %s)", v.Revision, etag))
 	s.line("Created", clock(v.Created.UTC()))

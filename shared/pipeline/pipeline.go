@@ -70,8 +70,12 @@ type Submission struct {
 	// Again: an earlier try may have made the run. A target that does not honour names looks for it first.
 	Again bool
 
-	ContinueOnStepFailure bool
+	// ContinueOnStepFailure is nil where the pipeline itself is to say.
+	ContinueOnStepFailure *bool
 }
+
+// GoesOn reports whether a run of a pipeline that has no word of its own goes on after a step has failed.
+func (s Submission) GoesOn() bool { return s.ContinueOnStepFailure != nil && *s.ContinueOnStepFailure }
 
 // DataPath is a place in a datastore that is given to a run as the value of a parameter.
 type DataPath struct {

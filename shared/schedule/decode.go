@@ -62,7 +62,7 @@ func Decode(data []byte) (Definition, recur.FieldErrors) {
 		PauseAfter:  decodeCount(o, "pause_after_failures"),
 		Status:      Activity(oneOf(o, "status", string(Active), string(Active), string(Disabled))),
 	}
-	for field, flag := range map[string]*bool{"continue_on_step_failure": &d.ContinueOnStepFailure, "run_on_create": &d.RunOnCreate} {
+	for field, flag := range map[string]any{"continue_on_step_failure": &d.ContinueOnStepFailure, "run_on_create": &d.RunOnCreate} {
 		if raw := o.Value(field); raw != nil && json.Unmarshal(raw, flag) != nil {
 			o.Fail(field, "has to be true or false")
 		}

@@ -46,7 +46,9 @@ func TestDecodeValues(t *testing.T) {
 		{"a setting is kept as it is", `"settings": {"force_rerun": true, "a": null}`, func(d Definition) any { return string(d.Settings["force_rerun"]) + fmt.Sprint(len(d.Settings)) }, "true1"},
 		{"a setting of parts", `"settings": {"limits": {"b":[1,"x"]}}`, func(d Definition) any { return string(d.Settings["limits"]) }, `{"b":[1,"x"]}`},
 		{"tags are texts", `"tags": {"team": "x", "n": 1, "none": null}`, func(d Definition) any { return d.Tags["team"] + d.Tags["n"] + fmt.Sprint(len(d.Tags)) }, "x12"},
-		{"continue", `"continue_on_step_failure": true`, func(d Definition) any { return d.ContinueOnStepFailure }, true},
+		{"goes on", `"continue_on_step_failure": true`, func(d Definition) any { return *d.ContinueOnStepFailure }, true},
+		{"ends", `"continue_on_step_failure": false`, func(d Definition) any { return *d.ContinueOnStepFailure }, false},
+		{"as the pipeline says", `"continue_on_step_failure": null`, func(d Definition) any { return d.ContinueOnStepFailure == nil }, true},
 	} {
 		d, errs := Decode(with(row.patch))
 		if len(errs) > 0 {

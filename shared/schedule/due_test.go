@@ -277,13 +277,19 @@ func TestSubmissionOutcomes(t *testing.T) {
 }
 
 func TestPrepared(t *testing.T) {
-	d := Definition{Pipeline: PipelineRef{"local", "x"}, Experiment: "e", Parameters: Parameters{"a": "1", "b": "2"}, ContinueOnStepFailure: true}
+	d := Definition{Pipeline: PipelineRef{"local", "x"}, Experiment: "e", Parameters: Parameters{"a": "1", "b": "2"}, ContinueOnStepFailure: new(true)}
 	o := Occurrence{Parameters: Parameters{"b": "3"}}.Prepared(d)
-	if o.Pipeline != d.Pipeline || o.Experiment != "e" || !o.ContinueOnStepFailure || o.Parameters["a"] != "1" || o.Parameters["b"] != "3" {
+	if o.Pipeline != d.Pipeline || o.Experiment != "e" || o.ContinueOnStepFailure == nil || !*o.ContinueOnStepFailure || o.Parameters["a"] != "1" || o.Parameters["b"] != "3" {
 		t.Errorf("prepared %+v", o)
 	}
 	if d.Parameters["b"] != "2" {
 		t.Error("the definition was changed")
+	}
+	if o := (Occurrence{ContinueOnStepFailure: new(false)}).Prepared(d); *o.ContinueOnStepFailure {
+		t.Error("what was given for this one does not lie over the definition")
+	}
+	if o := (Occurrence{}).Prepared(Definition{}); o.ContinueOnStepFailure != nil {
+		t.Error("the pipeline has no say")
 	}
 	d.Outputs, d.Settings, d.Tags = Parameters{"m": "x"}, Settings{"s": []byte("1")}, Tags{"team": "a", "who": "b"}
 	o = Occurrence{Tags: Tags{"who": "c"}}.Prepared(d)

@@ -43,10 +43,10 @@ func (o Occurrence) Withdrawn(s *Schedule, state State) Reason {
 }
 
 // Prepared is o with what its definition says that the run gets. What was given for this one lies over that: its
-// parameters, its tags, its experiment, its place of the data, and that it goes on when a step fails.
+// parameters, its tags, its experiment, its place of the data, and whether it goes on when a step fails.
 func (o Occurrence) Prepared(d Definition) Occurrence {
 	o.Pipeline, o.Experiment = d.Pipeline, cmp.Or(o.Experiment, d.Experiment)
-	o.ContinueOnStepFailure = o.ContinueOnStepFailure || d.ContinueOnStepFailure
+	o.ContinueOnStepFailure = cmp.Or(o.ContinueOnStepFailure, d.ContinueOnStepFailure)
 	o.Outputs, o.Settings = d.Outputs, d.Settings
 	all := Parameters(maps.Clone(d.Parameters))
 	if all == nil {

@@ -30,7 +30,9 @@ type Definition struct {
 	PauseAfter  int         `json:"pause_after_failures,omitempty"` // disables it after so many failed runs in a row; 0 is never
 	Status      Activity    `json:"status"`
 
-	ContinueOnStepFailure bool `json:"continue_on_step_failure,omitempty"`
+	// ContinueOnStepFailure says whether the steps that can still run do so after one has failed; nil leaves that to the
+	// pipeline. One that has no word of its own ends.
+	ContinueOnStepFailure *bool `json:"continue_on_step_failure,omitempty"`
 }
 
 // PipelineRef names a pipeline: which kind of far side has it, and its id there.

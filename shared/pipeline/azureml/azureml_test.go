@@ -141,12 +141,12 @@ func TestConforms(t *testing.T) {
 func TestSubmissionOnTheWire(t *testing.T) {
 	f := newFar(t)
 	s := submission("abc-20260101T000000Z")
-	s.Experiment, s.ContinueOnStepFailure, s.Parameters = "night / train", true, map[string]string{"who": `"you"`}
+	s.Experiment, s.ContinueOnStepFailure, s.Parameters = "night / train", new(true), map[string]string{"who": `"you"`}
 	if _, err := f.targets[azureml.Published].Submit(t.Context(), s); err != nil {
 		t.Fatal(err)
 	}
 	s.Pipeline = schedule.PipelineRef{Kind: azureml.PipelineEndpoint, ID: succeedsEP}
-	s.Occurrence, s.ContinueOnStepFailure, s.Parameters = "abc-20260101T000001Z", false, nil
+	s.Occurrence, s.ContinueOnStepFailure, s.Parameters = "abc-20260101T000001Z", nil, nil
 	id, err := f.targets[azureml.PipelineEndpoint].Submit(t.Context(), s)
 	if err != nil {
 		t.Fatal(err)

@@ -173,7 +173,7 @@ func (t *jobs) ofComponent(ctx context.Context, s pipeline.Submission) (map[stri
 	for name, v := range places {
 		outputs[name] = v.output(nil)
 	}
-	settings := map[string]any{}
+	settings := map[string]any{goesOn: false} // whatever the service makes of silence
 	if t.w.compute != "" {
 		settings["default_compute"] = t.w.compute
 	}
@@ -182,6 +182,9 @@ func (t *jobs) ofComponent(ctx context.Context, s pipeline.Submission) (map[stri
 	}
 	return map[string]any{"componentId": d.id, "inputs": inputs, "outputs": outputs, "jobs": map[string]any{}, "settings": settings}, nil
 }
+
+// goesOn is the setting whether the steps that can still run do so after one has failed.
+const goesOn = "continue_on_step_failure"
 
 // set gives a job the settings of a submission, over those that it has. A compute and a datastore are named by their
 // resource ids there, as Microsoft's client does: people may write their names.
@@ -198,7 +201,9 @@ func (t *jobs) set(settings map[string]any, s pipeline.Submission) error {
 		}
 		settings[name] = v
 	}
-	settings["continue_on_step_failure"] = s.ContinueOnStepFailure
+	if s.ContinueOnStepFailure != nil {
+		settings[goesOn] = *s.ContinueOnStepFailure
+	}
 	return nil
 }
 

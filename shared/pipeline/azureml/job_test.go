@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -20,7 +21,7 @@ const workspaceID = "/subscriptions/11111111-2222-3333-4444-555555555555/resourc
 func TestAJobOnTheWire(t *testing.T) {
 	f := newFar(t)
 	s := of(azureml.PipelineJob, "component:train:1", "abc-20260101T000000Z")
-	s.Name, s.Experiment, s.ContinueOnStepFailure = "_abc-20260101T000000Z", "night / train", true
+	s.Name, s.Experiment, s.ContinueOnStepFailure = "_abc-20260101T000000Z", "night / train", new(true)
 	s.Parameters = map[string]string{"who": "mltable:me", "times": "7"}
 	s.DataPath = &pipeline.DataPath{Parameter: "data", Datastore: "inbox", Path: "a b/c.csv"}
 	id, r := f.submit(t, s)
@@ -66,7 +67,7 @@ func TestOutputsAndSettingsOfAJob(t *testing.T) {
 			},
 			"settings": map[string]any{
 				"default_compute": workspaceID + "/computes/gpu", "default_datastore": workspaceID + "/datastores/d", "force_rerun": true,
-				"continue_on_step_failure": false,
+				"continue_on_step_failure": true,
 			},
 		},
 	} {
@@ -84,6 +85,33 @@ func TestOutputsAndSettingsOfAJob(t *testing.T) {
 	p, err := f.targets[azureml.PipelineJob].Get(t.Context(), schedule.PipelineRef{Kind: azureml.PipelineJob, ID: "component:train:1"})
 	if err != nil || !p.Places || !p.Settings || !reflect.DeepEqual(p.Outputs, map[string]string{"model": "uri_folder"}) {
 		t.Errorf("%+v, %v", p, err)
+	}
+}
+
+// Whether steps go on is a schedule's to say; where it does not, a template's own setting stays.
+func TestWhetherStepsOfAJobGoOn(t *testing.T) {
+	f := newFar(t)
+	for name, own := range map[string]any{"on": true, "off": false, "silent": nil} {
+		job := finished()
+		if job["settings"] = map[string]any{}; own != nil {
+			job["settings"] = map[string]any{"continue_on_step_failure": own}
+		}
+		f.AddJob(name, "Completed", job)
+	}
+	for i, c := range []struct {
+		pipelineID string
+		said       *bool
+		want       any
+	}{
+		{"job:on", nil, true}, {"job:off", nil, false}, {"job:silent", nil, nil}, {"component:train:1", nil, false},
+		{"job:on", new(false), false}, {"job:off", new(true), true}, {"job:silent", new(false), false}, {"component:train:1", new(true), true},
+	} {
+		s := of(azureml.PipelineJob, c.pipelineID, fmt.Sprint("a", i))
+		s.ContinueOnStepFailure = c.said
+		_, r := f.submit(t, s)
+		if settings := r.Job.Definition["settings"].(map[string]any); settings["continue_on_step_failure"] != c.want {
+			t.Errorf("%+v: settings %v", c, settings)
+		}
 	}
 }
 
@@ -196,7 +224,7 @@ func TestAJobOfATemplate(t *testing.T) {
 			"chosen": map[string]any{"jobOutputType": "uri_file", "mode": "Upload", "uri": "azureml://datastores/w/paths/scores.csv"},
 			"none":   map[string]any{"jobOutputType": "uri_file"},
 		},
-		"settings":       map[string]any{"default_compute": "serverless", "force_rerun": true, "continue_on_step_failure": false},
+		"settings":       finished()["settings"],
 		"jobs":           finished()["jobs"],
 		"identity":       finished()["identity"],
 		"experimentName": "suite",

@@ -78,7 +78,7 @@ func newRequest(s pipeline.Submission) (request, error) {
 		Tags:           tags(s),
 		RunSource:      "SDK", ParameterAssignments: map[string]string{}, DataPathAssignments: map[string]dataPath{},
 		DataSetDefinitionValueAssignments: map[string]json.RawMessage{},
-		ContinueRunOnStepFailure:          s.ContinueOnStepFailure,
+		ContinueRunOnStepFailure:          s.GoesOn(),
 	}
 	for name, text := range s.Parameters {
 		if err := r.assign(name, text); err != nil {

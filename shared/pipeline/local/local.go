@@ -257,7 +257,7 @@ func (t *Target) admit(s pipeline.Submission) (*run, error) {
 	req := request{
 		Name: s.Name, Submitted: time.Now().UTC(), Pipeline: s.Pipeline.ID, Experiment: s.Experiment,
 		Schedule: s.Schedule, Occurrence: s.Occurrence, Parameters: s.Parameters,
-		Continue: s.ContinueOnStepFailure, Steps: steps,
+		Continue: s.GoesOn(), Steps: steps,
 	}
 	if err := t.disk.keepRequest(req); err != nil {
 		err = fmt.Errorf("run %s cannot be kept: %w", s.Name, err)

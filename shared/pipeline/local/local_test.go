@@ -273,7 +273,7 @@ steps:
 	}
 
 	s := job("goes-on", "train")
-	s.ContinueOnStepFailure = true
+	s.ContinueOnStepFailure = new(true)
 	report = g.end(g.submit(s), schedule.Failed)
 	if report.Error != "step a ended with exit status 3; step b was ended from outside (signal: killed)" {
 		t.Errorf("the error is %q", report.Error)
