@@ -15,9 +15,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
-	"strings"
 	"time"
 
 	"carillon/shared/schedule"
@@ -67,42 +65,48 @@ func Read(kind string, document []byte, own Own, now time.Time) ([]Plan, error) 
 	if own.Name != "" && len(trees) > 1 {
 		return nil, fmt.Errorf("the document holds %d schedules, and one name is given: import them one by one", len(trees))
 	}
-	var plans []Plan
+	var olds []*old
 	for _, tree := range trees {
 		read := readV2File
 		if kind == FileV1 {
 			read = readV1File
 		}
-		plans = append(plans, read(tree, own, now).plan(own, now))
+		olds = append(olds, read(tree, own, now))
 	}
-	return plans, nil
+	return plansOf(olds, own, now), nil
 }
 
 // V1 plans entities of the v1 service. Their names need not be unique: those that several have get a part of the id.
 func V1(entities []json.RawMessage, own Own, now time.Time) []Plan {
 	var olds []*old
-	names := map[string]int{}
 	for _, entity := range entities {
-		o := readV1Entity(tree(entity), own, now)
-		olds = append(olds, o)
-		names[o.name]++
+		olds = append(olds, readV1Entity(tree(entity), own, now))
 	}
-	var plans []Plan
-	for _, o := range olds {
-		if names[o.name] > 1 && own.Name == "" {
-			o.differ("%d old schedules are called %s: this one's new name has the beginning of its id", names[o.name], o.source.Name)
-			o.name += "-" + o.source.ID[:min(8, len(o.source.ID))]
-		}
-		plans = append(plans, o.plan(own, now))
+	if own.Name == "" {
+		tellApart(olds)
 	}
-	return plans
+	return plansOf(olds, own, now)
 }
 
 // V2 plans schedules of the resource manager.
 func V2(resources []json.RawMessage, own Own, now time.Time) []Plan {
-	var plans []Plan
+	var olds []*old
 	for _, resource := range resources {
-		plans = append(plans, readV2Resource(tree(resource), own, now).plan(own, now))
+		olds = append(olds, readV2Resource(tree(resource), own, now))
+	}
+	return plansOf(olds, own, now)
+}
+
+func plansOf(olds []*old, own Own, now time.Time) (plans []Plan) {
+	names := map[string]int{}
+	for _, o := range olds {
+		names[o.name]++
+	}
+	for _, o := range olds {
+		if own.Name == "" && o.name != "" && names[o.name] > 1 {
+			o.refuse("%d old schedules would be called %.100s here: import them one by one, each with a name of its own", names[o.name], o.name)
+		}
+		plans = append(plans, o.plan(own, now))
 	}
 	return plans
 }
@@ -180,6 +184,7 @@ func (o *old) plan(own Own, now time.Time) Plan {
 	if own.Experiment != "" {
 		o.experiment = own.Experiment
 	}
+	o.renamed(own)
 	fields := map[string]any{
 		"name": o.name, "pipeline": map[string]any{"kind": o.pipeline.Kind, "id": o.pipeline.ID}, "experiment": o.experiment,
 		"trigger": o.trigger, "status": schedule.Active,
@@ -234,19 +239,4 @@ func written(value any) json.RawMessage {
 	encoder.SetEscapeHTML(false)
 	encoder.Encode(value) // of what was JSON, or made here
 	return bytes.TrimSpace(b.Bytes())
-}
-
-var misfits = regexp.MustCompile(`[^a-zA-Z0-9_-]+`)
-
-// named makes a schedule's name of one that may have other characters.
-func (o *old) named(text string) {
-	o.source.Name = text
-	name := misfits.ReplaceAllString(text, "-")
-	o.name = strings.Trim(name, "-_")
-	if len(o.name) > 255 {
-		o.name = o.name[:255]
-	}
-	if o.name != text && text != "" {
-		o.differ("its name %q has characters that names do not have here: it becomes %s", text, o.name)
-	}
 }

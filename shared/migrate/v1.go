@@ -20,7 +20,7 @@ func readV1File(tree any, own Own, now time.Time) *old {
 		s = file // some leave the outer Schedule: out
 	}
 	o := &old{source: Source{Kind: FileV1, Enabled: true}}
-	o.named(own.Name)
+	o.called(own.Name, own)
 	if own.Name == "" {
 		o.refuse("a v1 file holds no name: give one")
 	}
@@ -66,12 +66,9 @@ func (o *old) stray(path string, s object) {
 func readV1Entity(tree any, own Own, now time.Time) *old {
 	s := objectOf(tree)
 	o := &old{source: Source{Kind: LiveV1, ID: s.text("id"), Enabled: true}}
-	o.named(s.text("name"))
-	if own.Name != "" {
-		o.name = own.Name
-	}
+	o.called(s.text("name"), own)
 	if o.name == "" {
-		o.name = o.source.ID
+		o.name = fitting(o.source.ID)
 	}
 	if o.source.ID == "" {
 		o.refuse("it has no id")

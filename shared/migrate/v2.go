@@ -64,10 +64,7 @@ func readV2Resource(tree any, own Own, now time.Time) *old {
 
 // titled reads how it is called.
 func (o *old) titled(s object, name string, own Own) {
-	o.named(name)
-	if own.Name != "" {
-		o.name = own.Name
-	}
+	o.called(name, own)
 	if o.name == "" {
 		o.refuse("it has no name: give one")
 	}
