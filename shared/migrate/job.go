@@ -32,6 +32,8 @@ func (o *old) jobFile(v any, own Own) {
 		o.pipeline = o.component(component, own)
 	case own.Pipeline == (schedule.PipelineRef{}):
 		o.refuse("it holds the job itself. %s", needsPipeline)
+	default:
+		o.pipeline = own.Pipeline
 	}
 	o.inputs(job.get("inputs"), true)
 	o.runs(job, own)
@@ -51,6 +53,7 @@ func (o *old) jobResource(job object, own Own) {
 	case component != "":
 		o.pipeline = o.component("azureml:"+component, own)
 	case own.Pipeline != (schedule.PipelineRef{}):
+		o.pipeline = own.Pipeline
 	case jobName.MatchString(o.source.ID) && len(sorted(job.get("jobs"))) > 0:
 		o.pipeline = schedule.PipelineRef{Kind: "pipeline_job", ID: "schedule:" + o.source.ID}
 		o.differ("it holds the job itself: the import runs it from where it stands, so the old schedule has to stay in the workspace (disabled), and is not to be deleted there")
@@ -81,17 +84,24 @@ var (
 
 // template is the pipeline that runs as an earlier job did.
 func (o *old) template(ref string, own Own) schedule.PipelineRef {
-	if own.Pipeline != (schedule.PipelineRef{}) {
+	parts := jobRef.FindStringSubmatch(ref)
+	if parts == nil {
+		parts = jobVersion.FindStringSubmatch(ref) // a job has no version
+	}
+	if parts != nil {
+		job := schedule.PipelineRef{Kind: "pipeline_job", ID: "job:" + parts[1]}
+		if own.Pipeline == (schedule.PipelineRef{}) || own.Pipeline == job {
+			return job
+		}
+		o.differ("it runs as job %s did: what that says of inputs, outputs and settings is not kept, as %s runs instead", parts[1], own.Pipeline)
 		return own.Pipeline
 	}
-	if parts := jobRef.FindStringSubmatch(ref); parts != nil {
-		return schedule.PipelineRef{Kind: "pipeline_job", ID: "job:" + parts[1]}
+	if own.Pipeline == (schedule.PipelineRef{}) {
+		o.refuse("its job is the file %s, which is not here. %s", ref, needsPipeline)
+	} else {
+		o.differ("its job is the file %s, which is not here: what that says of inputs, outputs and settings is not kept, as %s runs instead", ref, own.Pipeline)
 	}
-	if parts := jobVersion.FindStringSubmatch(ref); parts != nil { // a job has no version
-		return schedule.PipelineRef{Kind: "pipeline_job", ID: "job:" + parts[1]}
-	}
-	o.refuse("its job is the file %s, which is not here. %s", ref, needsPipeline)
-	return schedule.PipelineRef{}
+	return own.Pipeline
 }
 
 // component is the pipeline that a registered component is.
@@ -134,6 +144,9 @@ func (o *old) runs(job object, own Own) {
 	}
 }
 
+// templated reports whether the pipeline is another job, which has its own word on all that a schedule does not say.
+func (o *old) templated() bool { return strings.HasPrefix(o.pipeline.ID, "job:") || o.held() }
+
 // held reports whether the pipeline is the old schedule's own job: all that is not said anew stays as it is there.
 func (o *old) held() bool { return strings.HasPrefix(o.pipeline.ID, "schedule:") }
 
@@ -148,9 +161,15 @@ func (o *old) instead() string {
 // kept reads a pipeline's settings. compute is the job's own, which for a pipeline is the one that its steps have by default.
 func (o *old) kept(s object, compute string) {
 	const goOn, on = "continue_on_step_failure", "default_compute"
-	o.goOn = s.flag(true, goOn)
-	if s.get(goOn) == nil {
-		o.differ("it does not say whether other steps go on after one has failed: v2 lets them, as the newer documentation has it, and so does the import (continue_on_step_failure)")
+	o.goOn = o.flag(goOn, s.get(goOn))
+	switch {
+	case o.pipeline.Kind == "batch_endpoint" && o.goOn != nil:
+		o.goOn = nil
+		o.differ("whether other steps go on after one has failed is not kept: with a batch endpoint its deployment says so")
+	case o.goOn != nil, o.templated(), o.pipeline.Kind == "batch_endpoint", o.pipeline == schedule.PipelineRef{}:
+	default:
+		o.goOn = new(true)
+		o.differ("it does not say whether other steps go on after one has failed: the import lets them, as v2 does by its newer documentation (continue_on_step_failure)")
 	}
 	for _, name := range s.left() {
 		if strings.HasPrefix(name, "_") || folded(name) == folded(goOn) { // those of the client itself

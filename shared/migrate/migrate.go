@@ -136,7 +136,7 @@ type old struct {
 	settings    map[string]any
 	tags        map[string]string
 	trigger     map[string]any // as schedule.Decode reads it
-	goOn        bool           // after a failed step
+	goOn        *bool          // after a failed step; nil: as the pipeline says
 	differences []string
 	problems    []string
 }
@@ -167,6 +167,18 @@ func (o *old) tagged(v any) {
 
 // What schedule.Decode takes for a tag, in bytes.
 const maxTagName, maxTag = 256, 4096
+
+// flag is a field that is true or false; nil for one that is not there.
+func (o *old) flag(field string, v any) *bool {
+	on, said := flag(v)
+	switch {
+	case v == nil:
+		return nil
+	case !said:
+		o.refuse("%s is neither true nor false", field)
+	}
+	return &on
+}
 
 // set gives a parameter its value, as a template that is filled in with the very same text.
 func (o *old) set(name, text string) {
@@ -207,8 +219,8 @@ func (o *old) plan(own Own, now time.Time) Plan {
 	if len(o.tags) > 0 {
 		fields["tags"] = o.tags
 	}
-	if o.goOn {
-		fields["continue_on_step_failure"] = true
+	if o.goOn != nil {
+		fields["continue_on_step_failure"] = *o.goOn
 	}
 	p := Plan{Source: o.source, Definition: written(fields), Differences: o.differences, Problems: o.problems}
 	if len(p.Problems) == 0 {

@@ -72,6 +72,18 @@ func (o object) flag(absent bool, names ...string) bool {
 	return absent
 }
 
+// flag is a field that is true or false, as YAML and the clients let it be written; said is false where it is neither.
+func flag(v any) (on, said bool) {
+	text, _ := textOf(v)
+	switch strings.ToLower(text) {
+	case "true", "yes", "on", "y", "t", "1":
+		return true, true
+	case "false", "no", "off", "n", "f", "0":
+		return false, true
+	}
+	return false, false
+}
+
 // list is a field's elements, of which a single one need not stand in a list.
 func (o object) list(names ...string) []any {
 	switch v := o.get(names...).(type) {

@@ -31,7 +31,7 @@ func readV1File(tree any, own Own, now time.Time) *old {
 		o.refuse("a v1 file does not name its experiment: give one")
 	}
 	o.description = s.text("description")
-	o.goOn = s.flag(false, "continue_on_step_failure")
+	o.endsV1(s.get("continue_on_step_failure"))
 	o.literals("pipeline_parameters", s.get("pipeline_parameters"))
 	for _, of := range []string{"wait_for_provisioning", "wait_timeout"} {
 		s.get(of) // of the client alone
@@ -110,10 +110,17 @@ func (o *old) statusV1(s object) {
 	}
 }
 
+// endsV1 reads whether other steps go on after one has failed.
+func (o *old) endsV1(v any) {
+	if o.goOn = o.flag("continue_on_step_failure", v); o.goOn == nil {
+		o.differ("it does not say whether other steps go on after one has failed: v1 took the setting with which the pipeline was published. Here the run ends, unless continue_on_step_failure is true")
+	}
+}
+
 // submission reads what its runs are given.
 func (o *old) submission(s object) {
 	o.experiment = s.text("experiment_name")
-	o.goOn = s.flag(false, "continue_run_on_step_failure", "continue_experiment_on_node_failure")
+	o.endsV1(s.get("continue_run_on_step_failure", "continue_experiment_on_node_failure"))
 	o.literals("ParameterAssignments", s.get("parameter_assignments"))
 	paths, _ := s.get("data_path_assignments").(map[string]any)
 	for _, name := range sorted(paths) {
