@@ -1,16 +1,11 @@
 package migrate
 
 import (
-	"maps"
 	"regexp"
-	"slices"
 	"strings"
 
 	"carillon/shared/schedule"
 )
-
-// defaultExperiment is where the resource manager puts jobs that name none.
-const defaultExperiment = "Default"
 
 const needsPipeline = "Carillon starts what the workspace has: register it as a pipeline component, or name a job that was made of it or the old schedule " +
 	"that makes it, and give the pipeline, pipeline_job:component:NAME:VERSION, pipeline_job:job:NAME or pipeline_job:schedule:NAME"
@@ -62,6 +57,10 @@ func (o *old) jobResource(job object, own Own) {
 	}
 	o.inputs(job.get("inputs"), false)
 	o.runs(job, own)
+	for _, of := range []string{"jobs", "source_job_id", "component_id"} {
+		job.get(of)
+	}
+	o.stray("jobDefinition.", job)
 }
 
 func (o *old) isPipeline(kind string) bool {
@@ -129,17 +128,23 @@ func (o *old) component(ref string, own Own) schedule.PipelineRef {
 // runs reads what else a job says of its runs.
 func (o *old) runs(job object, own Own) {
 	if o.experiment = job.text("experiment_name"); o.experiment == "" && own.Experiment == "" {
-		o.experiment = defaultExperiment
-		o.differ("it names no experiment: its runs are grouped under %s here", defaultExperiment)
+		o.experiment = first(o.source.Name, o.name)
+		o.differ("it names no experiment: its runs are grouped under %s, its name, as the reference of v2's files has it (that of the service says Default)", o.experiment)
 	}
 	o.kept(job.object("settings"), job.text("compute_id", "compute"))
 	o.placed(job.get("outputs"))
 	o.tagged(job.get("tags"))
-	job.get("properties")
+	o.dropped("the properties of its runs", job.get("properties"))
 	if who := job.get("identity"); who != nil && !o.held() {
 		o.differ("the job's identity is not kept: %s", o.instead())
 	}
-	for _, of := range []string{"type", "job_type", "name", "display_name", "description", "services", "jobs", "is_archived", "status"} {
+	if title := job.text("display_name"); title != "" && title != o.name {
+		o.differ("its runs were called %q (display_name): here they are called as the schedule is", title)
+	}
+	if job.text("description") != "" {
+		o.differ("the description of its runs is not kept: here it says which schedule has started them")
+	}
+	for _, of := range []string{"type", "job_type", "name", "services", "is_archived", "status"} {
 		job.get(of)
 	}
 }
@@ -187,118 +192,4 @@ func (o *old) setting(name string, v any) {
 		o.settings = map[string]any{}
 	}
 	o.settings[name] = v
-}
-
-// modes are how data reach a step, by the resource manager's words without letter case.
-var modes = map[string]string{
-	"readonlymount": "ro_mount", "romount": "ro_mount", "readwritemount": "rw_mount", "rwmount": "rw_mount", "download": "download", "direct": "direct",
-	"evalmount": "eval_mount", "evaldownload": "eval_download", "upload": "upload",
-}
-
-// moded is the beginning of a text that names its type and mode.
-func moded(kind, mode string) string {
-	switch {
-	case kind == "" && mode == "":
-		return ""
-	case kind == "":
-		kind = "uri_folder"
-	}
-	if mode == "" {
-		return kind + ":"
-	}
-	return kind + "(" + mode + "):"
-}
-
-// placed keeps where outputs go. A macro in an address is the service's own affair, but for the time of the schedule.
-func (o *old) placed(v any) {
-	outputs, _ := v.(map[string]any)
-	for _, name := range sorted(v) {
-		fields, _ := outputs[name].(map[string]any)
-		out := objectOf(fields)
-		kind := dataKinds[folded(out.text("type", "job_output_type"))]
-		address := strings.TrimPrefix(out.text("path", "uri"), "azureml:")
-		if !strings.Contains(address, "://") {
-			address = out.text("path", "uri")
-		}
-		mode := modes[folded(out.text("mode"))]
-		out.get("description")
-		for _, lost := range out.left() {
-			o.differ("%s of output %s is not kept: %s", lost, name, o.instead())
-		}
-		if address == "" && mode == "" {
-			continue // the service chooses, as it does without a word
-		}
-		if o.outputs == nil {
-			o.outputs = map[string]string{}
-		}
-		o.outputs[name] = moded(kind, mode) + timed(address)
-	}
-}
-
-// dataKinds are the types of inputs, as they are written without underscores and letter case.
-var dataKinds = map[string]string{
-	"urifile": "uri_file", "urifolder": "uri_folder", "mltable": "mltable",
-	"custommodel": "custom_model", "mlflowmodel": "mlflow_model", "tritonmodel": "triton_model",
-}
-
-// inputs reads a job's inputs.
-func (o *old) inputs(v any, file bool) {
-	values, _ := v.(map[string]any)
-	for _, name := range slices.Sorted(maps.Keys(values)) {
-		text, mark := "", ""
-		if fields, isObject := values[name].(map[string]any); isObject {
-			text, mark = o.input(name, objectOf(fields), file)
-		} else if plain, ok := textOf(values[name]); ok {
-			text = plain
-		} else {
-			o.refuse("input %s is a list, which no input is", name)
-		}
-		if values[name] != nil {
-			o.fill(name, text, mark)
-		}
-	}
-}
-
-// input is a value of an input, and what says before it which data it is, "" for a literal.
-func (o *old) input(name string, in object, file bool) (text, mark string) {
-	kind := dataKinds[folded(in.text("type", "job_input_type"))]
-	if v := in.get("value"); v != nil {
-		text, _ = textOf(v)
-		return text, ""
-	}
-	text = in.text("path", "uri")
-	if kind == "" && strings.Contains(text, "${{") {
-		return text, ""
-	}
-	if kind == "" {
-		kind = "uri_folder"
-	}
-	if rest, ok := strings.CutPrefix(text, "azureml:"); ok && strings.Contains(rest, "://") {
-		text = rest
-	}
-	if file && !strings.HasPrefix(text, "azureml:") && !strings.Contains(text, "://") {
-		o.refuse("input %s is the file or folder %s of somebody's machine, which the old client uploaded: give it an address in a datastore, azureml://datastores/NAME/paths/PATH", name, text)
-	}
-	mode := in.text("mode")
-	if mode != "" && modes[folded(mode)] == "" {
-		o.differ("the mode %s of input %s is not known, and not kept: %s", mode, name, o.instead())
-	}
-	return text, moded(kind, modes[folded(mode)])
-}
-
-// fill sets a parameter to a text of v2.
-func (o *old) fill(name, text, mark string) {
-	value, replaced, unknown := template(text)
-	for _, m := range replaced {
-		switch m {
-		case "name":
-			o.differ("input %s has ${{name}}, the name of the job: it becomes the schedule's name and the scheduled time, which is not the name of the job here", name)
-		default:
-			o.differ("input %s has ${{%s}}: it becomes {{ .Nominal }}, the scheduled time as RFC 3339 in the schedule's zone. How v2 writes it is not documented: {{ format \"2006-01-02\" (utc .Nominal) }} writes others", name, m)
-		}
-	}
-	for _, m := range unknown {
-		o.differ("input %s has ${{%s}}, which Carillon does not fill in: it is sent as it stands", name, m)
-	}
-	o.set(name, mark+value)
 }

@@ -149,9 +149,18 @@ func (o *old) refuse(format string, args ...any) {
 	o.problems = append(o.problems, fmt.Sprintf(format, args...))
 }
 
+// names are the user's own names and values of a field. Anything else than an object cannot be imported.
+func (o *old) names(field string, v any) map[string]any {
+	values, ok := v.(map[string]any)
+	if v != nil && !ok {
+		o.refuse("%s has to be an object: names and values", field)
+	}
+	return values
+}
+
 // tagged keeps the tags that runs get. Runs have Carillon's own besides.
 func (o *old) tagged(v any) {
-	tags, _ := v.(map[string]any)
+	tags := o.names("tags", v)
 	for _, name := range slices.Sorted(maps.Keys(tags)) {
 		text, ok := textOf(tags[name])
 		switch {
@@ -167,6 +176,13 @@ func (o *old) tagged(v any) {
 
 // What schedule.Decode takes for a tag, in bytes.
 const maxTagName, maxTag = 256, 4096
+
+// stray says of the fields that nobody has read that they are not kept.
+func (o *old) stray(path string, s object) {
+	for _, name := range s.left() {
+		o.differ("%s%s is not known, and not kept", path, name)
+	}
+}
 
 // flag is a field that is true or false; nil for one that is not there.
 func (o *old) flag(field string, v any) *bool {

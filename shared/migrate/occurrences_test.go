@@ -27,6 +27,10 @@ func TestOldAndNewTimes(t *testing.T) {
 			migrate.FileV1, `{recurrence: {frequency: Day, interval: 1, start_time: "2020-01-01T00:00:00", time_of_day: "09:30"}}`,
 			func(at time.Time) bool { return clock(at.In(london)) == "09:30" }, nil, 0,
 		},
+		"v1's client takes hours for London's, though the start_time has an offset": {
+			migrate.FileV1, `{recurrence: {frequency: Day, interval: 1, start_time: "2020-01-01T00:00:00Z", hours: ["9"], minutes: 30.0}}`,
+			func(at time.Time) bool { return clock(at.In(london)) == "09:30" }, nil, 0,
+		},
 		"v1 leaves out a start_time that is one of the times": {
 			migrate.FileV1, `{recurrence: {frequency: Week, interval: 1, start_time: "2026-08-03T10:00:00", time_zone: W. Europe Standard Time, hours: [10], minutes: [0], week_days: [Monday, Friday]}}`,
 			func(at time.Time) bool {
@@ -120,6 +124,9 @@ func FuzzRead(f *testing.F) {
 	f.Add("v1-yaml", "Schedule: {recurrence: {frequency: Day, interval: 1}, pipeline_parameters: {a: '{{{${{name}}'}}")
 	f.Add("v2-yaml", "{name: a, trigger: {type: cron, expression: '0 9 1 * *'}, create_job: {job: 'azureml:x', inputs: {a: '{${{name}}}}', b: {path: x, type: y}}}}")
 	f.Add("v1", `{"Id": "x", "ScheduleType": 1, "DataStoreTriggerInfo": {"DataStoreName": "a", "PathOnDataStore": "\\"}, "EntityStatus": 0}`)
+	f.Add("v1", `{"Id": "x", "Name": "a_", "ScheduleType": 0, "EntityStatus": 0, "PipelineId": "p", "Recurrence": {"Frequency": 1, "Interval": "2", "StartTime": "2020-01-01T00:00:00Z", "Schedule": {"Hours": ["9"], "WeekDays": [0]}}, "PipelineSubmissionInfo": {"ExperimentName": "e"}}`)
+	f.Add("v2", `{"name": "x", "properties": {"trigger": {"triggerType": "Recurrence", "frequency": "Month", "interval": 1, "endTime": "2026-07-02", "schedule": {"hours": 1, "minutes": [0], "monthDays": [31, -1]}},
+		"action": {"actionType": "CreateJob", "jobDefinition": {"sourceJobId": "/subscriptions/s/jobs/j", "inputs": {"a": {"value": "{{"}}, "settings": {"continue_on_step_failure": true}}}}}`)
 	f.Add("v2", `{"name": "x", "properties": {"trigger": {"triggerType": "Cron"}, "action": {"actionType": "InvokeBatchEndpoint", "endpointInvocationDefinition": []}}}`)
 	f.Fuzz(func(t *testing.T, kind, document string) {
 		var plans []migrate.Plan
@@ -132,7 +139,14 @@ func FuzzRead(f *testing.F) {
 			plans, _ = migrate.Read(kind, []byte(document), own, now)
 		}
 		for _, p := range plans {
-			if _, errs := schedule.Decode(p.Definition); len(p.Problems) == 0 && len(errs) > 0 {
+			if len(p.Problems) > 0 {
+				continue
+			}
+			d, errs := schedule.Decode(p.Definition)
+			if len(errs) == 0 && d.Trigger.Watch == nil {
+				_, errs = d.Trigger.Compile(now)
+			}
+			if len(errs) > 0 {
 				t.Errorf("%s cannot be created: %v", p.Definition, errs)
 			}
 		}

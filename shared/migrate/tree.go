@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -24,52 +26,47 @@ func tree(data []byte) any {
 type object struct {
 	fields map[string]any
 	read   map[string]bool // by the names as they are written
+	none   bool            // the text None is no value: in the samples of v1's files it stands where Python's None is meant
 }
 
 func objectOf(v any) object {
 	fields, _ := v.(map[string]any)
-	return object{fields, map[string]bool{}}
+	return object{fields: fields, read: map[string]bool{}}
 }
 
 func folded(name string) string { return strings.ToLower(strings.ReplaceAll(name, "_", "")) }
 
 // get is the first of the fields that is there and not null. Another that says the same in other words stays unread.
 func (o object) get(names ...string) any {
-	for _, name := range names {
-		for _, key := range slices.Sorted(maps.Keys(o.fields)) {
-			if v := null(o.fields[key]); v != nil && folded(key) == folded(name) {
-				o.read[key] = true
-				return v
-			}
-		}
-	}
-	return nil
-}
-
-// null is v, and nil for the text None: in the samples of v1 it stands where Python's None is meant.
-func null(v any) any {
-	if v == "None" {
-		return nil
-	}
+	key, v := o.find(names)
+	o.read[key] = true
 	return v
 }
 
-func (o object) object(names ...string) object { return objectOf(o.get(names...)) }
+func (o object) find(names []string) (key string, v any) {
+	for _, name := range names {
+		for _, key := range slices.Sorted(maps.Keys(o.fields)) {
+			if v := o.fields[key]; folded(key) == folded(name) && v != nil && !(o.none && v == "None") {
+				return key, v
+			}
+		}
+	}
+	return "", nil
+}
+
+// object is a field that is an object; one that is none stays unread.
+func (o object) object(names ...string) object {
+	key, v := o.find(names)
+	part := objectOf(v)
+	part.none = o.none
+	o.read[key] = o.read[key] || part.fields != nil
+	return part
+}
 
 // text is a field as a text; numbers as they are written.
 func (o object) text(names ...string) string {
 	text, _ := textOf(o.get(names...))
 	return text
-}
-
-func (o object) flag(absent bool, names ...string) bool {
-	switch v := o.get(names...).(type) {
-	case bool:
-		return v
-	case string:
-		return strings.EqualFold(v, "true")
-	}
-	return absent
 }
 
 // flag is a field that is true or false, as YAML and the clients let it be written; said is false where it is neither.
@@ -82,6 +79,15 @@ func flag(v any) (on, said bool) {
 		return false, true
 	}
 	return false, false
+}
+
+// number is a whole number as JSON has it, however it is written; anything else as it is.
+func number(v any) any {
+	text, _ := textOf(v)
+	if f, err := strconv.ParseFloat(strings.TrimSpace(text), 64); err == nil && f == math.Trunc(f) && math.Abs(f) < 1e9 {
+		return json.Number(strconv.FormatFloat(f, 'f', 0, 64))
+	}
+	return v
 }
 
 // list is a field's elements, of which a single one need not stand in a list.
@@ -111,14 +117,34 @@ func enumName(v any, values ...string) string {
 	return text
 }
 
-// left are the names of fields that nobody has read and that say something.
+// left are the names of fields that nobody has read and that say something. Services write out what nobody has given, and
+// what they alone know.
 func (o object) left() (names []string) {
 	for _, key := range slices.Sorted(maps.Keys(o.fields)) {
-		if !o.read[key] && null(o.fields[key]) != nil {
+		if v := o.fields[key]; !o.read[key] && !empty(v) && !(o.none && v == "None") && !slices.Contains(readOnly, folded(key)) {
 			names = append(names, key)
 		}
 	}
 	return names
+}
+
+// readOnly are the fields of entities and resources that say nothing of what a schedule does, wherever they stand.
+var readOnly = []string{
+	"id", "etag", "systemdata", "creationcontext", "resourcegroup", "provisioningstate", "createddate", "createdby", "lastmodifieddate", "lastmodifiedby",
+}
+
+func empty(v any) bool {
+	switch v := v.(type) {
+	case nil:
+		return true
+	case string:
+		return v == ""
+	case []any:
+		return len(v) == 0
+	case map[string]any:
+		return len(v) == 0
+	}
+	return false
 }
 
 // textOf is a scalar as Python's clients sent it: True and False.

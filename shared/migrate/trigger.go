@@ -16,26 +16,26 @@ var (
 	weekdays    = []string{"Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"}
 )
 
-// recurrence reads a trigger by frequency and interval; its times may stand beside them or in a part of its own.
-func recurrence(r object) map[string]any {
+// recurrence reads a trigger by frequency and interval, whose times of the day and days stand in times.
+func recurrence(r, times object, bounded ...string) map[string]any {
 	t := map[string]any{"type": "recurrence"}
 	if f := r.enum("frequency", frequencies...); f != "" {
 		t["frequency"] = strings.TrimSuffix(strings.ToLower(f), "s") // both spellings stand in the documentation
 	}
 	if interval := r.get("interval"); interval != nil {
-		t["interval"] = interval
+		t["interval"] = number(interval)
 	}
-	bounds(t, r)
+	bounds(t, r, bounded...)
 	if clock := r.text("time_of_day"); clock != "" {
 		t["time_of_day"] = padded(clock)
 	}
-	times := r.object("schedule", "pattern")
-	if times.fields == nil {
-		times = r
-	}
 	part := map[string]any{}
 	for _, name := range []string{"minutes", "hours", "month_days"} {
-		if list := times.list(name); len(list) > 0 {
+		var list []any
+		for _, n := range times.list(name) {
+			list = append(list, number(n))
+		}
+		if len(list) > 0 {
 			part[name] = list
 		}
 	}
@@ -52,14 +52,36 @@ func recurrence(r object) map[string]any {
 	return t
 }
 
-// bounds reads what all triggers by time have.
-func bounds(t map[string]any, r object) {
-	for _, name := range []string{"start_time", "end_time"} {
+// recurring reads a recurrence of the old schedule. Its times stand beside the rest, or in a part of their own that has
+// one of the names.
+func (o *old) recurring(path string, r object, parts []string, bounded ...string) {
+	part := r.get(parts...)
+	if part == nil {
+		o.trigger = recurrence(r, r, bounded...)
+		o.stray(path, r)
+		return
+	}
+	times := objectOf(part)
+	if times.fields == nil {
+		o.refuse("%s%s has to be an object: hours, minutes and days", path, parts[0])
+	}
+	o.trigger = recurrence(r, times, bounded...)
+	o.stray(path, r)
+	o.stray(path+parts[0]+".", times)
+}
+
+// bounds reads what triggers by time have besides: some of start_time and end_time, and a zone.
+func bounds(t map[string]any, r object, bounded ...string) {
+	for _, name := range bounded {
 		if at := wall(r.text(name)); at != "" {
 			t[name] = at
 		}
 	}
-	if zone := r.text("time_zone"); zone != "" {
+	switch zone := r.text("time_zone"); zone {
+	case "":
+	case "Türkiye Standard Time": // as v2's reference writes it
+		t["time_zone"] = "Turkey Standard Time"
+	default:
 		t["time_zone"] = zone
 	}
 }
@@ -152,6 +174,13 @@ func (o *old) calendar(service string) {
 	if !ok || s.Kind != recur.KindRecurrence {
 		return
 	}
+	if open := leftOpen(s); open != "" {
+		from := "takes them from start_time"
+		if s.StartTime == "" {
+			from = "takes minute 0, and the days from its creation"
+		}
+		o.differ("it leaves its %s open: Carillon %s. What %s does is not documented: compare the next occurrences", open, from, service)
+	}
 	if s.Frequency == "week" && s.Interval > 1 {
 		o.differ("it runs every %d weeks: here they count from the Monday of the week that holds its start_time. How %s counts them is not documented: compare the next occurrences", s.Interval, service)
 	}
@@ -165,6 +194,28 @@ func (o *old) calendar(service string) {
 	if end, ok := instant(s, s.EndTime); ok && firesAt(s, end) {
 		o.differ("an occurrence falls on its end_time: here it fires. What %s does with it is not documented", service)
 	}
+}
+
+// leftOpen is what a trigger with times or days does not say of them.
+func leftOpen(s recur.Spec) string {
+	p := s.Schedule
+	if p == nil {
+		return ""
+	}
+	var of []string
+	for _, part := range []struct {
+		name string
+		open bool
+	}{
+		{"hours", len(p.Hours) == 0}, {"minutes", len(p.Minutes) == 0},
+		{"week_days", s.Frequency == "week" && len(p.WeekDays) == 0},
+		{"month_days", s.Frequency == "month" && len(p.MonthDays) == 0},
+	} {
+		if part.open {
+			of = append(of, part.name)
+		}
+	}
+	return strings.Join(of, " and ")
 }
 
 // lateDay is the latest day of the month on which a monthly trigger fires; 0 when it is not known.

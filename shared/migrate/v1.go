@@ -2,6 +2,7 @@ package migrate
 
 import (
 	"encoding/json"
+	"fmt"
 	"regexp"
 	"strings"
 	"time"
@@ -15,6 +16,7 @@ const london = "Europe/London"
 // readV1File reads a document of load_yaml. It holds neither a name nor a pipeline nor an experiment.
 func readV1File(tree any, own Own, now time.Time) *old {
 	file := objectOf(tree)
+	file.none = true
 	s := file.object("schedule")
 	if s.fields == nil {
 		s = file // some leave the outer Schedule: out
@@ -42,8 +44,8 @@ func readV1File(tree any, own Own, now time.Time) *old {
 	case r.fields != nil && store != "":
 		o.refuse("it has both a recurrence and a datastore_name: make two of it")
 	case r.fields != nil:
-		o.recurrenceV1(r, time.Time{}, now)
-		o.stray("recurrence.", r)
+		o.recurring("recurrence.", r, nil, "start_time") // v1's client reads no end
+		o.recurrenceV1(time.Time{}, now)
 	case store != "":
 		o.watch(store, s)
 	default:
@@ -54,12 +56,6 @@ func readV1File(tree any, own Own, now time.Time) *old {
 	}
 	o.stray("", s)
 	return o
-}
-
-func (o *old) stray(path string, s object) {
-	for _, name := range s.left() {
-		o.differ("%s%s is not known, and not kept", path, name)
-	}
 }
 
 // readV1Entity reads a schedule as the v1 service gives it.
@@ -73,23 +69,26 @@ func readV1Entity(tree any, own Own, now time.Time) *old {
 	if o.source.ID == "" {
 		o.refuse("it has no id")
 	}
-	o.description = s.text("description")
+	runs := s.object("pipeline_submission_info")
+	o.description = first(s.text("description"), runs.text("description")) // v1's client writes it into the second
 	o.pipeline = schedule.PipelineRef{Kind: "published", ID: s.text("pipeline_id")}
 	if endpoint := s.text("pipeline_endpoint_id"); endpoint != "" {
 		o.pipeline = schedule.PipelineRef{Kind: "pipeline_endpoint", ID: endpoint}
 	}
 	o.statusV1(s)
-	o.submission(s.object("pipeline_submission_info"))
-	created := createdAt(s.text("created_date"))
+	o.submission(runs)
+	r, info := s.object("recurrence"), s.object("data_store_trigger_info") // one of the two is without effect
 	switch kind := s.enum("schedule_type", "Recurrence", "DataStore"); {
 	case strings.EqualFold(kind, "Recurrence"):
-		o.recurrenceV1(s.object("recurrence"), created, now)
+		o.recurring("Recurrence.", r, []string{"Schedule"}, "start_time", "end_time")
+		o.recurrenceV1(createdAt(s.text("created_date")), now)
 	case strings.EqualFold(kind, "DataStore"):
-		info := s.object("data_store_trigger_info")
 		o.watch(info.text("data_store_name"), info)
+		o.stray("DataStoreTriggerInfo.", info)
 	default:
 		o.refuse("its type %q is not one that is known: Recurrence or DataStore", kind)
 	}
+	o.stray("", s)
 	return o
 }
 
@@ -105,8 +104,12 @@ func (o *old) statusV1(s object) {
 		o.source.Enabled = false
 		o.differ("its status is %s, of which it is not documented whether it fires: it is imported disabled", status)
 	}
-	if s.enum("provisioning_status", "Completed", "Provisioning", "Failed") == "Failed" {
+	switch state := enumName(s.get("provisioning_status", "schedule_provisioning_status"), "Completed", "Provisioning", "Failed"); state {
+	case "", "Completed":
+	case "Failed":
 		o.differ("the v1 service could not set it up (ProvisioningStatus Failed): it may never have run")
+	default:
+		o.differ("the v1 service has not set it up yet (ProvisioningStatus %s): it may not have run", state)
 	}
 }
 
@@ -122,16 +125,26 @@ func (o *old) submission(s object) {
 	o.experiment = s.text("experiment_name")
 	o.endsV1(s.get("continue_run_on_step_failure", "continue_experiment_on_node_failure"))
 	o.literals("ParameterAssignments", s.get("parameter_assignments"))
-	paths, _ := s.get("data_path_assignments").(map[string]any)
+	paths := o.names("DataPathAssignments", s.get("data_path_assignments"))
 	for _, name := range sorted(paths) {
 		path := objectOf(paths[name])
-		o.set(name, literal(DataPathPrefix+path.text("data_store_name")+"/"+path.text("relative_path")))
+		store := path.text("data_store_name")
+		if store == "" {
+			o.refuse("DataPathAssignments.%s names no datastore", name)
+		}
+		o.set(name, literal(DataPathPrefix+store+"/"+path.text("relative_path")))
+		o.stray("DataPathAssignments."+name+".", path)
 	}
-	sets, _ := s.get("data_set_definition_value_assignments").(map[string]any)
+	sets := o.names("DataSetDefinitionValueAssignments", s.get("data_set_definition_value_assignments"))
 	for _, name := range sorted(sets) {
 		o.set(name, literal(DataSetPrefix+string(written(sets[name]))))
 	}
 	o.tagged(s.get("tags"))
+	o.dropped("the properties of its runs", s.get("properties"))
+	for _, of := range []string{"run_source", "run_type", "schedule_id"} {
+		s.get(of) // of v1 itself
+	}
+	o.stray("PipelineSubmissionInfo.", s)
 }
 
 // How a published pipeline's parameters are given what is no text: shared/pipeline/azureml reads it so.
@@ -142,13 +155,7 @@ const (
 
 // literals reads parameters whose values are texts.
 func (o *old) literals(field string, v any) {
-	if v == nil {
-		return
-	}
-	values, ok := v.(map[string]any)
-	if !ok {
-		o.refuse("%s has to be an object: names and values", field)
-	}
+	values := o.names(field, v)
 	for _, name := range sorted(values) {
 		text, ok := textOf(values[name])
 		switch {
@@ -162,17 +169,25 @@ func (o *old) literals(field string, v any) {
 	}
 }
 
-// recurrenceV1 reads a recurrence of v1, with what that did otherwise than its definition says.
-func (o *old) recurrenceV1(r object, created, now time.Time) {
-	o.trigger = recurrence(r)
+// recurrenceV1 says what v1 did with a recurrence otherwise than its definition says.
+func (o *old) recurrenceV1(created, now time.Time) {
 	start, _ := o.trigger["start_time"].(string)
 	zone, zoned := o.trigger["time_zone"].(string)
 	iana, _ := recur.WindowsZone(zone)
-	switch {
-	case start != "" && !zoned && !offset.MatchString(start):
+	switch fixed := offset.MatchString(start); {
+	case start == "":
+	case !zoned && fixed && o.source.Live(): // v1's client writes a zone: this one was made by another
+		if f := o.trigger["frequency"]; f == "minute" || f == "hour" {
+			break
+		}
+		o.differ("start_time %s has an offset, and there is no time_zone: here its hours and days are those of UTC. Which v1 takes them for is not documented", start)
+	case !zoned && fixed:
+		o.trigger["time_zone"] = london
+		o.differ("it has no time_zone: v1's client wrote London's beside a start_time, and so does the import: time_zone is %s. It does not move the start_time %s, but hours and days are London's", london, start)
+	case !zoned:
 		o.trigger["time_zone"] = london
 		o.differ("start_time %s has no time_zone: v1 took it for London's time, with summer time, and not for UTC as documented. The import says so: time_zone is %s", start, london)
-	case start != "" && iana == london:
+	case iana == london:
 		o.differ("its time_zone is London's, with summer time. v1's client wrote that, too, where none was given and the documentation promised UTC: if UTC was meant, change it")
 	}
 	o.began("v1", created)
@@ -195,12 +210,16 @@ var offset = regexp.MustCompile(`(Z|[+-]\d\d:?\d\d)$`)
 func (o *old) watch(store string, s object) {
 	w := map[string]any{"type": "datastore", "datastore": store, "mode": "each"}
 	o.trigger = w
-	minutes := 5
-	if polling, ok := s.get("polling_interval").(json.Number); ok && polling != "0" {
-		w["polling_interval"] = polling
-		if n, err := polling.Int64(); err == nil {
-			minutes = int(n)
+	minutes := "5"
+	switch polling := number(s.get("polling_interval")).(type) {
+	case nil:
+	case json.Number:
+		if polling != "0" { // which older services write for none
+			w["polling_interval"], minutes = polling, polling.String()
 		}
+	default:
+		o.refuse("polling_interval %q is no number of minutes", fmt.Sprint(polling))
+		return
 	}
 	if path := o.folder(s.text("path_on_datastore")); path != "" {
 		w["path_on_datastore"] = path
@@ -214,7 +233,7 @@ func (o *old) watch(store string, s object) {
 	}
 	o.differ("v1 made one run for each changed blob, and so does mode each: mode batch makes one of all that changes within polling_interval")
 	o.differ("v1 did not look into subfolders, nor does the import: recursive: true does")
-	o.differ("v1 looked every %d minutes. Carillon does so where the datastore sends no events; where it does, a run starts within seconds", minutes)
+	o.differ("v1 looked every %s minutes. Carillon does so where the datastore sends no events; where it does, a run starts within seconds", minutes)
 	o.differ("v1 read the datastore with its account key. Carillon reads it with its own identity, which needs the role Storage Blob Data Reader")
 }
 

@@ -1,9 +1,11 @@
 package migrate
 
 import (
+	"slices"
 	"strings"
 	"time"
 
+	"carillon/shared/recur"
 	"carillon/shared/schedule"
 )
 
@@ -12,6 +14,10 @@ func readV2File(tree any, own Own, now time.Time) *old {
 	s := objectOf(tree)
 	o := &old{source: Source{Kind: FileV2, Enabled: true}}
 	o.titled(s, s.text("name"), own)
+	if on := o.flag("is_enabled", s.get("is_enabled")); on != nil && !*on { // as az ml schedule show writes it
+		o.source.Enabled = false
+		o.differ("it was disabled when the file was written (is_enabled): it is imported disabled")
+	}
 	o.triggerV2(s.object("trigger"), time.Time{}, now)
 	job := s.get("create_job")
 	switch {
@@ -27,8 +33,8 @@ func readV2File(tree any, own Own, now time.Time) *old {
 	for _, of := range []string{"$schema", "type", "version"} {
 		s.get(of)
 	}
-	o.dropped("tags", s.get("tags"))
-	o.dropped("properties", s.get("properties"))
+	o.dropped("its tags", s.get("tags"))
+	o.dropped("its properties", s.get("properties"))
 	o.stray("", s)
 	return o
 }
@@ -38,7 +44,10 @@ func readV2Resource(tree any, own Own, now time.Time) *old {
 	resource := objectOf(tree)
 	s := resource.object("properties")
 	name := resource.text("name")
-	o := &old{source: Source{Kind: LiveV2, ID: name, Enabled: s.flag(true, "is_enabled")}}
+	o := &old{source: Source{Kind: LiveV2, ID: name, Enabled: true}}
+	if on := o.flag("isEnabled", s.get("is_enabled")); on != nil {
+		o.source.Enabled = *on
+	}
 	o.titled(s, name, own)
 	if state := s.text("provisioning_state"); state != "" && !strings.EqualFold(state, "Succeeded") {
 		o.differ("its provisioning state is %s: it may not have run", state)
@@ -48,8 +57,10 @@ func readV2Resource(tree any, own Own, now time.Time) *old {
 	switch kind := action.text("action_type"); {
 	case strings.EqualFold(kind, "CreateJob"):
 		o.jobResource(action.object("job_definition"), own)
+		o.stray("action.", action)
 	case strings.EqualFold(kind, "InvokeBatchEndpoint"):
 		o.invocation(action.object("endpoint_invocation_definition"), own)
+		o.stray("action.", action)
 	case strings.EqualFold(kind, "CreateMonitor"):
 		o.refuse("it makes a monitor (CreateMonitor): Carillon starts pipelines only")
 	case strings.EqualFold(kind, "ImportData"):
@@ -57,8 +68,11 @@ func readV2Resource(tree any, own Own, now time.Time) *old {
 	default:
 		o.refuse("its action %q is not one that is known: CreateJob or InvokeBatchEndpoint", kind)
 	}
-	o.dropped("tags", s.get("tags"))
-	o.dropped("properties", s.get("properties"))
+	o.dropped("its tags", s.get("tags"))
+	o.dropped("its properties", s.get("properties"))
+	o.stray("properties.", s)
+	resource.get("type")
+	o.stray("", resource)
 	return o
 }
 
@@ -83,22 +97,27 @@ func (o *old) titled(s object, name string, own Own) {
 func (o *old) triggerV2(t object, created, now time.Time) {
 	switch kind := t.text("type", "trigger_type"); {
 	case strings.EqualFold(kind, "recurrence"):
-		o.trigger = recurrence(t)
+		o.recurring("trigger.", t, []string{"schedule", "pattern"}, "start_time", "end_time")
 	case strings.EqualFold(kind, "cron"):
 		o.trigger = map[string]any{"type": "cron", "expression": o.expression(t.text("expression"))}
-		bounds(o.trigger, t)
+		bounds(o.trigger, t, "start_time", "end_time")
+		o.stray("trigger.", t)
 	default:
 		o.refuse("its trigger %q is not one that is known: recurrence or cron", kind)
 		return
 	}
-	o.stray("trigger.", t)
-	o.oneDay(t)
+	o.oneDay()
 	o.began("v2", created)
+	if s, ok := spec(o.trigger); ok && (s.Schedule != nil || s.Kind == recur.KindCron) {
+		if at, ok := instant(s, s.StartTime); ok && at.After(now) && firesAt(s, at) {
+			o.differ("its start_time %s is one of its times: Carillon fires it. Whether v2 leaves it out, as v1 did, is not documented", s.StartTime)
+		}
+	}
 	o.calendar("v2")
 }
 
 // oneDay refuses weekdays of a trigger that is not weekly: the pages about v2 contradict each other.
-func (o *old) oneDay(t object) {
+func (o *old) oneDay() {
 	part, _ := o.trigger["schedule"].(map[string]any)
 	if f := o.trigger["frequency"]; part["week_days"] != nil && f != "week" {
 		o.refuse("it has week_days with frequency %s: what v2 does with them is not documented. Write it as frequency week, or with monthly_occurrences", f)
@@ -117,10 +136,16 @@ func (o *old) expression(text string) string {
 	return heeded
 }
 
-// dropped says of names and values that they are not kept.
-func (o *old) dropped(field string, v any) {
-	if names := sorted(v); len(names) > 0 {
-		o.differ("its %s (%s) are not kept", field, strings.Join(names, ", "))
+// dropped says of names and values that they are not kept, but for those that the old clients wrote themselves.
+func (o *old) dropped(what string, v any) {
+	names := slices.DeleteFunc(sorted(v), func(name string) bool {
+		return strings.HasPrefix(name, "azureml.") || strings.HasPrefix(name, "mlflow.")
+	})
+	switch {
+	case len(names) > 0:
+		o.differ("%s (%s) are not kept", what, strings.Join(names, ", "))
+	case v != nil && sorted(v) == nil && !empty(v):
+		o.differ("%s are not kept", what)
 	}
 }
 
@@ -128,7 +153,8 @@ func (o *old) dropped(field string, v any) {
 // the endpoint's own interface.
 func (o *old) invocation(d object, own Own) {
 	call := d
-	if inner := d.object("properties"); inner.fields != nil {
+	inner := d.object("properties")
+	if inner.fields != nil {
 		call = inner
 	}
 	endpoint := last(first(d.text("endpoint_name", "endpoint", "endpoint_id", "batch_endpoint"), call.text("endpoint_name", "endpoint", "endpoint_id", "batch_endpoint")))
@@ -146,6 +172,8 @@ func (o *old) invocation(d object, own Own) {
 	}
 	o.inputs(call.get("inputs", "input_data"), false)
 	o.placed(call.get("outputs", "output_data"))
+	o.stray("endpointInvocationDefinition.", d)
+	o.stray("endpointInvocationDefinition.properties.", inner)
 	o.differ("how a schedule describes the call of a batch endpoint is not documented: compare the parameters with what the endpoint takes")
 }
 

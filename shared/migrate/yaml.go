@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -104,22 +105,36 @@ func scalar(n *yaml.Node) (any, error) {
 		return nil, nil
 	case "!!bool":
 		return strings.EqualFold(n.Value, "true"), nil
-	case "!!int":
-		var i int64
-		if n.Decode(&i) == nil {
-			return json.Number(strconv.FormatInt(i, 10)), nil
-		}
-		return n.Value, nil
-	case "!!float":
-		var f float64
-		if n.Decode(&f) == nil {
-			return pythonFloat(f), nil
-		}
-		return n.Value, nil
+	case "!!int", "!!float":
+		return numeral(n), nil
 	case "!!str", "!!timestamp":
 		return n.Value, nil
 	}
 	return nil, fmt.Errorf("line %d: the tag %s is not read here", n.Line, n.Tag)
+}
+
+var decimal = regexp.MustCompile(`^[-+]?[0-9][0-9_]*$`)
+
+// numeral is a number. One with a zero in front is decimal, as to the old clients: it was octal once.
+func numeral(n *yaml.Node) any {
+	var i int64
+	var f float64
+	var err error
+	switch plain := n.Style&yaml.TaggedStyle == 0; {
+	case plain && decimal.MatchString(n.Value):
+		i, err = strconv.ParseInt(strings.ReplaceAll(n.Value, "_", ""), 10, 64)
+	case n.ShortTag() == "!!int":
+		err = n.Decode(&i)
+	default:
+		if n.Decode(&f) == nil {
+			return pythonFloat(f)
+		}
+		return n.Value
+	}
+	if err != nil {
+		return n.Value
+	}
+	return json.Number(strconv.FormatInt(i, 10))
 }
 
 // pythonFloat is a number as Python writes it: 1.0, 1e-05, 1e+16.
