@@ -3,6 +3,7 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -15,14 +16,26 @@ import (
 // DefaultEndpoint is where a Carillon is looked for when neither --endpoint nor CARILLON_ENDPOINT names one.
 const DefaultEndpoint = "http://127.0.0.1:7071"
 
-// commands makes the commands. What they share is the clock, from which "in 4m" is counted.
+// commands makes the commands. What they share is the clock, from which "in 4m" is counted, and by which they wait.
 type commands struct {
-	now func() time.Time
+	now   func() time.Time
+	pause func(context.Context, time.Duration) error
 }
 
 // Root is the whole command line, with the extra commands that the program adds to it.
 func Root(version string, extra ...*cobra.Command) *cobra.Command {
-	return commands{now: time.Now}.root(version, extra...)
+	return commands{time.Now, pause}.root(version, extra...)
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 func (c commands) root(version string, extra ...*cobra.Command) *cobra.Command {

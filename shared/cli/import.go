@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -9,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"carillon/shared/problem"
 	"carillon/shared/schedule"
 )
 
@@ -25,7 +23,8 @@ func (c commands) imports() *cobra.Command {
 	cmd.Long = `Move the schedules of Azure Machine Learning here: those of SDK v1 and of v2, from files or from the workspace.
 
 Each command prints a plan first: what the new schedule is, every difference in behaviour, and what keeps it from being
-imported. Nothing is changed without --yes. All of it can be done again: what is done already stays as it is.`
+imported. Nothing is changed without --yes; with it, a summary of what was done follows the plan (with -o json the plan goes
+to standard error). All of it can be done again: what is done already stays as it is.`
 	return cmd
 }
 
@@ -84,7 +83,7 @@ one is disabled, with a note that says so: the same command, given again, goes o
 	}
 	q.flags(cmd)
 	cmd.Flags().BoolVar(&q.DisableSource, "disable-source", false, "disable the old schedules, so that nothing runs twice")
-	cmd.Flags().StringVar(&q.CutOver, "cut-over", "", "by when, as 2026-01-31T10:30:00Z: 5 minutes to an hour ahead (default the earliest)")
+	cmd.Flags().StringVar(&q.CutOver, "cut-over", "", "by when, as 2026-01-31T10:30:00Z: 5 minutes to 1 hour ahead (default the earliest)")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if !q.Create && (q.DisableSource || q.CutOver != "") {
 			return wrongUsage("--disable-source and --cut-over go with --yes")
@@ -95,76 +94,41 @@ one is disabled, with a note that says so: the same command, given again, goes o
 	return cmd
 }
 
-// importAll asks until all is done that can be, and shows the last answer.
+// importAll shows the plan and, with --yes, has it done.
 func (c commands) importAll(cmd *cobra.Command, q importRequest) error {
 	client, err := connect(cmd)
 	if err != nil {
 		return err
 	}
-	for {
-		body, err := json.Marshal(q)
-		if err != nil {
-			return err
-		}
-		data, _, err := client.read(cmd.Context(), call{method: http.MethodPost, path: importPath, body: body})
-		if err != nil {
-			return err
-		}
-		answer, err := decode[importView](data)
-		if err != nil {
-			return err
-		}
-		if answer.AgainAt.IsZero() {
-			return c.imported(cmd, q, data, answer)
-		}
-		if err := c.wait(cmd, answer); err != nil {
-			return err
-		}
-		if at, err := time.Parse(time.RFC3339, q.CutOver); err == nil && !at.After(c.now()) {
-			q.CutOver = "" // it is over: the earliest from now on
-		}
+	only := q
+	only.Create, only.DisableSource, only.CutOver = false, false, ""
+	data, plan, err := c.ask(cmd, client, only)
+	switch {
+	case err != nil:
+		return err
+	case !q.Create || len(plan.Items) == 0:
+		return show(cmd, data, func(v importView) string { return v.plan("Nothing has been changed: --yes does it.") })
 	}
-}
-
-// wait waits until the server can go on, and says so.
-func (c commands) wait(cmd *cobra.Command, answer importView) error {
-	for _, item := range answer.Items {
-		if item.AgainAt.IsZero() {
-			continue
-		}
-		for _, done := range item.Done {
-			fmt.Fprintln(cmd.ErrOrStderr(), safe(item.Name+": "+done))
-		}
+	out := cmd.OutOrStdout()
+	if asJSON(cmd) { // which has one document: what was done
+		out = cmd.ErrOrStderr()
 	}
-	return until(cmd.Context(), answer.AgainAt.Sub(c.now()))
-}
-
-func until(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// imported shows what was planned or done; it fails where something was to be done and was not.
-func (c commands) imported(cmd *cobra.Command, q importRequest, data json.RawMessage, answer importView) error {
-	if err := show(cmd, data, func(v importView) string { return v.text(q.Create) }); err != nil {
+	if err := printText(out, plan.plan("It is done now:")+"\n"); err != nil {
 		return err
 	}
-	failed := 0
-	for _, item := range answer.Items {
-		if len(item.Problems) > 0 {
-			failed++
-		}
+	return c.carryOut(cmd, client, q)
+}
+
+func (c commands) ask(cmd *cobra.Command, client *client, q importRequest) (data json.RawMessage, answer importView, err error) {
+	body, err := json.Marshal(q)
+	if err != nil {
+		return nil, answer, err
 	}
-	if q.Create && failed > 0 {
-		return &problem.Problem{Code: problem.Conflict, Title: fmt.Sprintf("%d of %d schedules were not imported", failed, len(answer.Items))}
+	data, _, err = client.read(cmd.Context(), call{method: http.MethodPost, path: importPath, body: body})
+	if err == nil {
+		answer, err = decode[importView](data)
 	}
-	return nil
+	return data, answer, err
 }
 
 type importView struct {
@@ -191,6 +155,7 @@ type importItem struct {
 		Tags       map[string]string    `json:"tags"`
 
 		Settings map[string]json.RawMessage `json:"settings"`
+		Continue *bool                      `json:"continue_on_step_failure"`
 	} `json:"definition"`
 	When        string    `json:"when"`
 	Differences []string  `json:"differences"`
@@ -200,52 +165,6 @@ type importItem struct {
 	Begins      time.Time `json:"begins"`
 	Done        []string  `json:"done"`
 	AgainAt     time.Time `json:"again_at"`
-}
-
-func (v importView) text(create bool) string {
-	text, fit := "", 0
-	for _, item := range v.Items {
-		text += item.sheet() + "\n"
-		if len(item.Problems) == 0 {
-			fit++
-		}
-	}
-	for _, note := range v.Notes {
-		text += "note: " + safe(note) + "\n"
-	}
-	switch {
-	case len(v.Items) == 0:
-		return "There are no old schedules.\n"
-	case !create:
-		text += fmt.Sprintf("%d of %d schedules can be imported. Nothing has been changed: --yes does it.\n", fit, len(v.Items))
-	}
-	return text
-}
-
-func (v importItem) sheet() string {
-	var s sheet
-	s.line("Name", v.Name)
-	s.line("From", v.from())
-	if v.Definition.Pipeline.ID != "" {
-		s.line("Pipeline", v.Definition.Pipeline.String())
-	}
-	s.line("Experiment", v.Definition.Experiment)
-	s.lines("Parameters", pairs(v.Definition.Parameters))
-	s.lines("Outputs", pairs(v.Definition.Outputs))
-	s.lines("Settings", pairs(v.Definition.Settings))
-	s.lines("Tags", pairs(v.Definition.Tags))
-	s.line("Trigger", v.When)
-	s.lines("Differences", v.Differences)
-	s.lines("Problems", v.Problems)
-	s.lines("Done", v.Done)
-	if v.Created {
-		status := v.Status
-		if !v.Begins.IsZero() && v.Status == string(schedule.Active) {
-			status += ", begins " + clock(v.Begins)
-		}
-		s.line("Created", status)
-	}
-	return s.b.String()
 }
 
 // from says which old schedule it is, and whether that fires.
@@ -260,4 +179,54 @@ func (v importItem) from() string {
 		return fmt.Sprintf("%s schedule %s (%s), which fires", source.Kind, source.Name, source.ID)
 	}
 	return fmt.Sprintf("%s schedule %s (%s), disabled", source.Kind, source.Name, source.ID)
+}
+
+// plan is what would be done with each old schedule, and in the end what is done.
+func (v importView) plan(then string) string {
+	if len(v.Items) == 0 {
+		return "There are no old schedules.\n"
+	}
+	text, fit := "", 0
+	for _, item := range v.Items {
+		text += item.plan() + "\n"
+		if len(item.Problems) == 0 {
+			fit++
+		}
+	}
+	for _, note := range v.Notes {
+		text += "note: " + safe(note) + "\n"
+	}
+	return text + fmt.Sprintf("%d of %d schedules can be imported. %s\n", fit, len(v.Items), then)
+}
+
+func (v importItem) plan() string {
+	var s sheet
+	s.line("Name", v.Name)
+	s.line("From", v.from())
+	if v.Definition.Pipeline.ID != "" {
+		s.line("Pipeline", v.Definition.Pipeline.String())
+	}
+	s.line("Experiment", v.Definition.Experiment)
+	s.lines("Parameters", pairs(v.Definition.Parameters))
+	s.lines("Outputs", pairs(v.Definition.Outputs))
+	s.lines("Settings", pairs(v.Definition.Settings))
+	s.lines("Tags", pairs(v.Definition.Tags))
+	s.line("Steps", goesOn(v.Definition.Continue))
+	s.line("Trigger", v.When)
+	s.lines("Differences", v.Differences)
+	v.outcome(&s)
+	return s.b.String()
+}
+
+// outcome is what has become of it.
+func (v importItem) outcome(s *sheet) {
+	s.lines("Problems", v.Problems)
+	s.lines("Done", v.Done)
+	if v.Created {
+		status := v.Status
+		if !v.Begins.IsZero() && v.Status == string(schedule.Active) {
+			status += ", begins " + clock(v.Begins)
+		}
+		s.line("Created", status)
+	}
 }

@@ -98,8 +98,15 @@ func run(t *testing.T, endpoint, stdin string, args ...string) (code int, stdout
 }
 
 func runAs(ctx context.Context, stdin string, args ...string) (code int, stdout, stderr string) {
+	return runWith(ctx, commands{
+		now:   func() time.Time { return testNow },
+		pause: func(ctx context.Context, _ time.Duration) error { return ctx.Err() },
+	}, stdin, args...)
+}
+
+func runWith(ctx context.Context, c commands, stdin string, args ...string) (code int, stdout, stderr string) {
 	var out, errs strings.Builder
-	root := commands{now: func() time.Time { return testNow }}.root("1.2.3")
+	root := c.root("1.2.3")
 	root.SetContext(ctx)
 	root.SetIn(strings.NewReader(stdin))
 	code = Main(root, args, &out, &errs)
