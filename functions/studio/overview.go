@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -34,7 +35,8 @@ type overview struct {
 // group is a pipeline with its schedules.
 type group struct {
 	pipeline.Pipeline
-	Missing   string   // why it cannot be looked up
+	Missing   string   // why it cannot be started
+	Unknown   string   // why it cannot be looked up now
 	Stop      *stopped // who has disabled it; nil for nobody
 	Schedules []scheduleRow
 }
@@ -119,6 +121,12 @@ func troubles(groups []*group) (first []trouble, others int) {
 // list adds pipelines of all targets, in order, one page after a token. A target that does not answer is a notice.
 func (f *Function) list(ctx context.Context, after string, groups map[schedule.PipelineRef]*group) (next string, notices []string) {
 	kind, id, _ := strings.Cut(after, ":")
+	failed := map[string][]string{} // kinds, by what is wrong with them
+	defer func() {
+		for _, why := range slices.Sorted(maps.Keys(failed)) {
+			notices = append(notices, fmt.Sprintf("Pipelines could not be listed: %s (%s).", why, strings.Join(failed[why], ", ")))
+		}
+	}()
 	for _, k := range pipeline.Kinds(f.Targets) {
 		if k < kind {
 			continue
@@ -130,7 +138,8 @@ func (f *Function) list(ctx context.Context, after string, groups map[schedule.P
 		got, err := f.Targets[k].List(ctx, id, room)
 		if err != nil {
 			f.Log.WarnContext(ctx, "pipelines could not be listed", "kind", k, "error", err)
-			notices = append(notices, fmt.Sprintf("Pipelines of kind %s could not be listed; Carillon's log says why.", k))
+			why := strings.TrimPrefix(err.Error(), "pipelines of kind "+k+": ")
+			failed[why] = append(failed[why], k)
 			continue
 		}
 		for _, p := range got {
@@ -203,7 +212,7 @@ func (f *Function) describe(ctx context.Context, g *group) {
 		g.Missing = "This pipeline does not exist, so these schedules cannot start it. Put it back, or point them to another one."
 	case err != nil:
 		f.Log.WarnContext(ctx, "a pipeline could not be looked up", "pipeline", g.Ref.String(), "error", err)
-		g.Missing = "This pipeline could not be looked up now; Carillon's log says why."
+		g.Unknown = "It could not be looked up now: " + err.Error()
 	default:
 		g.Pipeline = p
 	}

@@ -145,7 +145,7 @@ type pipelineView struct {
 func (v pipelineView) row() []string {
 	last := ""
 	if v.LastRun != nil {
-		last = v.LastRun.outcome() + " " + clock(v.LastRun.latest().UTC())
+		last = v.LastRun.outcome() + " " + v.LastRun.latest()
 	}
 	return []string{v.Pipeline.String(), v.Name, v.Status, orDash(cut(strings.Join(v.users(), ", "))), orDash(last), cut(v.note())}
 }

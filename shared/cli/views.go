@@ -125,7 +125,7 @@ type stepView struct {
 func (v scheduleView) row(now time.Time) []string {
 	last := "-"
 	if v.LastRun != nil {
-		last = v.LastRun.outcome() + " " + clock(v.LastRun.latest().UTC())
+		last = v.LastRun.outcome() + " " + v.LastRun.latest()
 	}
 	return []string{v.Name, v.Pipeline.String(), cut(v.When), cut(v.state()), last, orDash(cut(v.comes(now)))}
 }
@@ -326,15 +326,26 @@ func (v runView) outcome() string {
 }
 
 // latest is the nominal time; of several skipped ones, that of the last.
-func (v runView) latest() time.Time {
+// latest is when something was last heard of the run; of one that is for another time, that too.
+func (v runView) latest() string {
+	of := v.Nominal
 	if !v.Last.IsZero() {
-		return v.Last
+		of = v.Last
 	}
-	return v.Nominal
+	at := of
+	for _, t := range []time.Time{v.Submitted, v.Started, v.Ended} {
+		if t.After(at) {
+			at = t
+		}
+	}
+	if v.Count > 1 || at.Sub(of) < time.Hour {
+		return clock(of.UTC())
+	}
+	return clock(at.UTC()) + " (for " + clock(of.UTC()) + ")"
 }
 
 func (v runView) summary() string {
-	return v.outcome() + " " + clock(v.latest().UTC()) + "  " + v.ID
+	return v.outcome() + " " + v.latest() + "  " + v.ID
 }
 
 func summaries(runs []runView) []string {
