@@ -27,7 +27,8 @@ The follow function ([carillon/functions/follow]) looks at a run until it has en
 all of it through [carillon/functions/api], and on a page, [carillon/functions/studio]. Clients of Azure ML's retired
 service that cannot change find its routes in [carillon/functions/facade].
 
-Old schedules of Azure ML are read by [carillon/shared/migrate], and moved through the API.
+Old schedules of Azure ML are read by [carillon/shared/migrate], and moved through the API: the new one begins, the old one
+is disabled, and the claim decides whose an occurrence is as long as it is not known which of the two fires.
 
 A platform serves these functions ([carillon/shared/host]) and adds no logic: [carillon/shared/local] is a plain
 machine, with its state in one file, and [carillon/shared/pipeline/local] runs commands there, each at most once.
