@@ -75,9 +75,9 @@ func (s *stepped) Status(ctx context.Context, kind, id string) (pipeline.Report,
 	return r, err
 }
 
-func (s *stepped) List(ctx context.Context, after string, max int) ([]pipeline.Pipeline, error) {
+func (s *stepped) List(ctx context.Context, after string, max int) ([]pipeline.Pipeline, string, error) {
 	if s.err != nil {
-		return nil, s.err
+		return nil, "", s.err
 	}
 	return s.Fake.List(ctx, after, max)
 }

@@ -166,12 +166,12 @@ func (s *switching) Get(ctx context.Context, ref schedule.PipelineRef) (pipeline
 	return p, err
 }
 
-func (s *switching) List(ctx context.Context, after string, max int) ([]pipeline.Pipeline, error) {
-	page, err := s.Fake.List(ctx, after, max)
+func (s *switching) List(ctx context.Context, after string, max int) ([]pipeline.Pipeline, string, error) {
+	page, next, err := s.Fake.List(ctx, after, max)
 	for i := range page {
 		page[i], _ = s.Get(ctx, page[i].Ref)
 	}
-	return page, err
+	return page, next, err
 }
 
 func (s *switching) SetActive(ctx context.Context, ref schedule.PipelineRef, active bool) error {
@@ -300,10 +300,18 @@ type hiding struct {
 	hidden map[string]bool
 }
 
-func (h *hiding) List(ctx context.Context, after string, max int) ([]pipeline.Pipeline, error) {
-	all, err := h.Fake.List(ctx, after, 1000)
-	all = slices.DeleteFunc(all, func(p pipeline.Pipeline) bool { return h.hidden[p.Ref.ID] })
-	return all[:min(len(all), max)], err
+func (h *hiding) List(ctx context.Context, after string, max int) (page []pipeline.Pipeline, next string, err error) {
+	all, _, err := h.Fake.List(ctx, after, 1000)
+	for _, p := range all {
+		switch {
+		case h.hidden[p.Ref.ID]:
+		case len(page) == max:
+			return page, page[max-1].Ref.ID, err
+		default:
+			page = append(page, p)
+		}
+	}
+	return page, "", err
 }
 
 func TestTheLastRunOfAPipeline(t *testing.T) {

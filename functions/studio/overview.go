@@ -134,8 +134,11 @@ func (f *Function) list(ctx context.Context, after string, groups map[schedule.P
 		if k > kind {
 			id = ""
 		}
-		room := pageSize - len(groups)
-		got, err := f.Targets[k].List(ctx, id, room)
+		full := len(groups) == pageSize
+		if full || ctx.Err() != nil && len(groups) > 0 { // those before took the room, or the time
+			return k + ":" + id, notices
+		}
+		got, goesOn, err := f.Targets[k].List(ctx, id, pageSize-len(groups))
 		if err != nil {
 			f.Log.WarnContext(ctx, "pipelines could not be listed", "kind", k, "error", err)
 			why := strings.TrimPrefix(err.Error(), "pipelines of kind "+k+": ")
@@ -145,8 +148,8 @@ func (f *Function) list(ctx context.Context, after string, groups map[schedule.P
 		for _, p := range got {
 			groups[p.Ref] = &group{Pipeline: p}
 		}
-		if len(got) == room {
-			return got[len(got)-1].Ref.String(), notices
+		if goesOn != "" {
+			return k + ":" + goesOn, notices
 		}
 	}
 	return "", notices

@@ -73,8 +73,8 @@ func TestOverview(t *testing.T) {
 // silent is a target that does not answer.
 type silent struct{ pipeline.Target }
 
-func (silent) List(context.Context, string, int) ([]pipeline.Pipeline, error) {
-	return nil, errors.New("the host is down")
+func (silent) List(context.Context, string, int) ([]pipeline.Pipeline, string, error) {
+	return nil, "", errors.New("the host is down")
 }
 func (silent) Get(context.Context, schedule.PipelineRef) (pipeline.Pipeline, error) {
 	return pipeline.Pipeline{}, errors.New("the host is down")

@@ -159,13 +159,12 @@ func (f *Fake) Cancel(ctx context.Context, kind, runID string) error {
 	return err
 }
 
-func (f *Fake) List(ctx context.Context, after string, max int) ([]Pipeline, error) {
+func (f *Fake) List(ctx context.Context, after string, max int) (page []Pipeline, next string, err error) {
 	if err := ctx.Err(); err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	var page []Pipeline
 	for _, p := range f.pipelines {
 		if p.Ref.ID > after {
 			page = append(page, p.clone())
@@ -174,7 +173,10 @@ func (f *Fake) List(ctx context.Context, after string, max int) ([]Pipeline, err
 	slices.SortFunc(page, func(a, b Pipeline) int {
 		return cmp.Or(cmp.Compare(a.Ref.ID, b.Ref.ID), cmp.Compare(a.Ref.Kind, b.Ref.Kind))
 	})
-	return page[:min(max, len(page))], nil
+	if len(page) > max {
+		page, next = page[:max], page[max-1].Ref.ID
+	}
+	return page, next, nil
 }
 
 func (f *Fake) Get(ctx context.Context, ref schedule.PipelineRef) (Pipeline, error) {

@@ -29,9 +29,10 @@ type Target interface {
 	// Cancel asks for the run to be ended; Status tells when it has. Cancelling one that has ended is no error.
 	Cancel(ctx context.Context, kind, runID string) error
 
-	// List returns pipelines in the order of their ids, at most max of them, after the given id ("" for the
-	// first). Fewer than max says that there are no more.
-	List(ctx context.Context, after string, max int) ([]Pipeline, error)
+	// List returns pipelines in the order of their ids, at most max of them, after the given id ("" for the first), and
+	// the id after which the list goes on, "" at the end only. A page may have fewer than max, or none, where what
+	// comes next could not be had, or ctx was over: the next call begins there. It fails when it would get nowhere.
+	List(ctx context.Context, after string, max int) (page []Pipeline, next string, err error)
 
 	// Get returns one pipeline; the error wraps ErrNotFound when there is none.
 	Get(ctx context.Context, ref schedule.PipelineRef) (Pipeline, error)

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 
 	"carillon/shared/pipeline"
 	"carillon/shared/schedule"
@@ -17,6 +18,7 @@ type catalog struct {
 	after string
 	max   int
 	page  []pipeline.Pipeline
+	more  bool // there are others behind the page
 }
 
 func (c *catalog) add(p pipeline.Pipeline) {
@@ -24,9 +26,9 @@ func (c *catalog) add(p pipeline.Pipeline) {
 		return
 	}
 	at, _ := slices.BinarySearchFunc(c.page, p.Ref.ID, func(p pipeline.Pipeline, id string) int { return strings.Compare(p.Ref.ID, id) })
-	if at < c.max {
-		c.page = slices.Insert(c.page, at, p)
-		c.page = c.page[:min(len(c.page), c.max)]
+	c.page = slices.Insert(c.page, at, p)
+	if len(c.page) > c.max {
+		c.page, c.more = c.page[:c.max], true
 	}
 }
 
@@ -35,41 +37,97 @@ func (c *catalog) full(prefix string) bool {
 	return len(c.page) >= c.max && (c.max <= 0 || prefix > c.page[len(c.page)-1].Ref.ID)
 }
 
+// cut takes off the page what does not come before an id, which could not be had: the list goes on there.
+func (c *catalog) cut(id string) {
+	at, _ := slices.BinarySearchFunc(c.page, id, func(p pipeline.Pipeline, id string) int { return strings.Compare(p.Ref.ID, id) })
+	c.page, c.more = c.page[:at], true
+}
+
+// next is the id after which the list goes on.
+func (c *catalog) next() string {
+	if !c.more || len(c.page) == 0 {
+		return ""
+	}
+	return c.page[len(c.page)-1].Ref.ID
+}
+
+// atOnce is how many questions about the entries of one list are under way.
+const atOnce = 8
+
+// inTurn asks about each entry, some at once, and hands the answers over in the order of the entries, as long as take
+// wants them.
+func inTurn[E, A any](ctx context.Context, entries []E, ask func(context.Context, E) (A, error), take func(E, A, error) bool) {
+	for some := range slices.Chunk(entries, atOnce) {
+		answers, errs := make([]A, len(some)), make([]error, len(some))
+		var group sync.WaitGroup
+		for i, e := range some {
+			group.Go(func() { answers[i], errs[i] = ask(ctx, e) })
+		}
+		group.Wait()
+		for i, e := range some {
+			if !take(e, answers[i], errs[i]) {
+				return
+			}
+		}
+	}
+}
+
 // List returns endpoints, each with its default deployment, and again with each deployment. It does not say what they
 // take: Get does.
-func (t *batch) List(ctx context.Context, after string, max int) ([]pipeline.Pipeline, error) {
+func (t *batch) List(ctx context.Context, after string, max int) ([]pipeline.Pipeline, string, error) {
 	if err := ctx.Err(); err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	var endpoints []endpointEntity
 	err := eachListed(ctx, t.w, t.w.resource("/batchEndpoints"), mostPages, func(e endpointEntity) bool {
-		if versionName.MatchString(e.Name) {
+		if beyond := e.Name + "0"; versionName.MatchString(e.Name) && beyond > after { // all its ids come before that
 			endpoints = append(endpoints, e)
 		}
 		return true
 	})
+	if err != nil {
+		return nil, "", t.unlisted(err)
+	}
 	slices.SortFunc(endpoints, func(a, b endpointEntity) int { return strings.Compare(a.Name, b.Name) })
 	page := catalog{after: after, max: max}
-	for _, e := range endpoints {
-		if err != nil || page.full(e.Name) {
-			break
+	inTurn(ctx, endpoints, t.deployments, func(e endpointEntity, deployments []deploymentEntity, failed error) bool {
+		switch {
+		case page.full(e.Name):
+			page.more = true
+			return false
+		case answered(failed, http.StatusNotFound): // it has just gone
+			return true
+		case failed != nil:
+			err = fmt.Errorf("deployments of endpoint %s: %w", e.Name, failed)
+			page.cut(e.Name)
+			return false
 		}
-		err = t.list(ctx, e, &page)
+		t.add(&page, e, deployments)
+		return true
+	})
+	if err != nil && len(page.page) == 0 {
+		return nil, "", t.unlisted(err)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("pipelines of kind %s: %w", t.kind, err)
-	}
-	return page.page, nil
+	return page.page, page.next(), nil
 }
 
-// list adds an endpoint and its deployments.
-func (t *batch) list(ctx context.Context, e endpointEntity, page *catalog) error {
+func (t *v2) unlisted(err error) error { return fmt.Errorf("pipelines of kind %s: %w", t.kind, err) }
+
+func (t *batch) deployments(ctx context.Context, e endpointEntity) (all []deploymentEntity, err error) {
+	err = eachListed(ctx, t.w, t.w.resource("/batchEndpoints/"+e.Name+"/deployments"), mostPages, func(d deploymentEntity) bool {
+		if versionName.MatchString(d.Name) {
+			all = append(all, d)
+		}
+		return true
+	})
+	return all, err
+}
+
+// add adds an endpoint and its deployments.
+func (t *batch) add(page *catalog, e endpointEntity, deployments []deploymentEntity) {
 	standard := door{endpoint: e}
 	var names []string
-	err := eachListed(ctx, t.w, t.w.resource("/batchEndpoints/"+e.Name+"/deployments"), mostPages, func(d deploymentEntity) bool {
-		if !versionName.MatchString(d.Name) {
-			return true
-		}
+	for _, d := range deployments {
 		names = append(names, d.Name)
 		behind := door{endpoint: e, deployment: d}
 		behind.problem = behind.closed()
@@ -77,17 +135,12 @@ func (t *batch) list(ctx context.Context, e endpointEntity, page *catalog) error
 		if strings.EqualFold(d.Name, e.Properties.Defaults.DeploymentName) {
 			standard.deployment = d
 		}
-		return true
-	})
-	if answered(err, http.StatusNotFound) { // it has just gone
-		return nil
 	}
 	standard.problem = standard.closed()
 	slices.Sort(names)
 	p := t.pipeline(e.Name, standard)
 	p.Deployments, p.Default = names, standard.deployment.Name
 	page.add(p)
-	return err
 }
 
 func (t *batch) pipeline(id string, d door) pipeline.Pipeline {
@@ -127,39 +180,47 @@ func missing(ref schedule.PipelineRef, err error) error {
 
 // List returns the registered pipeline components, each with the version that was made last. Templates are not among
 // them: any pipeline job can be one.
-func (t *jobs) List(ctx context.Context, after string, max int) ([]pipeline.Pipeline, error) {
+func (t *jobs) List(ctx context.Context, after string, max int) (page []pipeline.Pipeline, next string, err error) {
 	if err := ctx.Err(); err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	type container struct {
 		Name       string
 		Properties struct{ LatestVersion string }
 	}
 	var ids []string
-	err := eachListed(ctx, t.w, t.w.resource("/components"), mostPages, func(c container) bool {
+	err = eachListed(ctx, t.w, t.w.resource("/components"), mostPages, func(c container) bool {
 		if id := "component:" + c.Name + ":" + c.Properties.LatestVersion; jobID.MatchString(id) && id > after {
 			ids = append(ids, id)
 		}
 		return true
 	})
-	slices.Sort(ids)
-	page := catalog{after: after, max: max}
-	for _, id := range ids {
-		if err != nil || page.full(id) {
-			break
-		}
-		var d declaration
-		switch d, err = t.component(ctx, id); {
-		case answered(err, http.StatusNotFound):
-			err = nil
-		case err == nil && d.unfit() == "":
-			page.add(t.pipeline(id, d))
-		}
-	}
 	if err != nil {
-		return nil, fmt.Errorf("pipelines of kind %s: %w", t.kind, err)
+		return nil, "", t.unlisted(err)
 	}
-	return page.page, nil
+	slices.Sort(ids)
+	seen, goesOn := "", false
+	inTurn(ctx, ids, t.component, func(id string, d declaration, failed error) bool {
+		switch gone := answered(failed, http.StatusNotFound); {
+		case len(page) == max:
+			goesOn = true
+			return false
+		case failed != nil && !gone:
+			err, goesOn = fmt.Errorf("%s: %w", id, failed), true
+			return false
+		case !gone && d.unfit() == "":
+			page = append(page, t.pipeline(id, d))
+		}
+		seen = id
+		return true
+	})
+	if err != nil && seen == "" {
+		return nil, "", t.unlisted(err)
+	}
+	if goesOn {
+		next = seen
+	}
+	return page, next, nil
 }
 
 func (t *jobs) pipeline(id string, d declaration) pipeline.Pipeline {

@@ -1,10 +1,13 @@
 package azureml_test
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/cloud"
@@ -18,20 +21,18 @@ import (
 // list returns the ids of all pipelines of a kind, read in pages of each size.
 func (f far) list(t *testing.T, kind string) (all []pipeline.Pipeline) {
 	t.Helper()
-	all, err := f.targets[kind].List(t.Context(), "", 1000)
-	if err != nil {
-		t.Fatal(err)
+	all, next, err := f.targets[kind].List(t.Context(), "", 1000)
+	if err != nil || next != "" {
+		t.Fatal(next, err)
 	}
 	for size := 1; size <= len(all)+1; size++ {
 		var paged []pipeline.Pipeline
-		for after := ""; ; after = paged[len(paged)-1].Ref.ID {
-			page, err := f.targets[kind].List(t.Context(), after, size)
+		for after, first := "", true; first || after != ""; first = false {
+			page, next, err := f.targets[kind].List(t.Context(), after, size)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if paged = append(paged, page...); len(page) < size {
-				break
-			}
+			paged, after = append(paged, page...), next
 		}
 		if !reflect.DeepEqual(paged, all) {
 			t.Errorf("in pages of %d: %v, want %v", size, idsOf(paged), idsOf(all))
@@ -77,8 +78,8 @@ func TestListBatchEndpoints(t *testing.T) {
 	if err != nil || !reflect.DeepEqual(p.Parameters, map[string]string{"who": "world", "data": "", "times": ""}) || p.Required != nil {
 		t.Errorf("%+v, %v", p, err)
 	}
-	f.Fail(azuremltest.ListDeployments, azuremltest.Fault{Status: 404}) // it has just gone
-	if got, err := f.targets[azureml.BatchEndpoint].List(t.Context(), "", 1000); err != nil || !slices.Equal(idsOf(got), want[1:]) {
+	f.Fail(azuremltest.ListDeployments, azuremltest.Fault{Of: "empty", Status: 404}) // it has just gone
+	if got, _, err := f.targets[azureml.BatchEndpoint].List(t.Context(), "", 1000); err != nil || !slices.Equal(idsOf(got), want[1:]) {
 		t.Errorf("%v, %v", idsOf(got), err)
 	}
 }
@@ -120,11 +121,101 @@ func TestListsOfV2ThatCannotBeHad(t *testing.T) {
 				{Status: 200, Body: `{"value":[],"nextLink":"/subscriptions/others"}`},
 			} {
 				f := newFar(t)
+				if op == azuremltest.ListDeployments || op == azuremltest.GetVersion {
+					fault.Of = "fail" // the first of them
+				}
 				f.Fail(op, fault)
-				if got, err := f.targets[kind].List(t.Context(), "", 10); err == nil || got != nil || errors.Is(err, pipeline.ErrNotFound) {
+				if got, next, err := f.targets[kind].List(t.Context(), "", 10); err == nil || got != nil || next != "" || errors.Is(err, pipeline.ErrNotFound) {
 					t.Errorf("%s, %+v: %v, %v", op, fault, idsOf(got), err)
 				}
 			}
+		}
+	}
+}
+
+// full is a workspace with so many endpoints and components, whose names begin with n.
+func full(t *testing.T, n int) far {
+	f := newFar(t)
+	for i := range n {
+		name := fmt.Sprintf("n%02d", i)
+		f.PutComponent(azuremltest.Component{Name: name, Version: "1", Type: []string{"pipeline", "command"}[i%2]})
+		f.PutBatchEndpoint(
+			azuremltest.BatchEndpoint{Name: name, Default: "a", Deployments: []azuremltest.Deployment{{Name: "a", Component: "train:1"}, {Name: "b", Component: "train:1"}}},
+			azuremltest.BatchEndpoint{Name: name + "-2"},
+		)
+	}
+	return f
+}
+
+// What one entry's failure leaves is listed, up to it and then from it.
+func TestAListGoesOnWhereItFailed(t *testing.T) {
+	f := full(t, 12)
+	whole := func(kind string) []pipeline.Pipeline {
+		all, next, err := f.targets[kind].List(t.Context(), "", 1000)
+		if err != nil || next != "" {
+			t.Fatal(next, err)
+		}
+		return all
+	}
+	for kind, op := range map[string]azuremltest.Op{azureml.BatchEndpoint: azuremltest.ListDeployments, azureml.PipelineJob: azuremltest.GetVersion} {
+		all := whole(kind)
+		for _, i := range []int{0, 5, 10} {
+			w, err := azureml.Open(f.config()) // which remembers nothing
+			if err != nil {
+				t.Fatal(err)
+			}
+			name := fmt.Sprintf("n%02d", i)
+			f.Fail(op, azuremltest.Fault{Of: name, Status: 500})
+			first, next, err := w.Targets()[kind].List(t.Context(), "", 1000)
+			if err != nil || next == "" || len(first) == 0 || len(first) == len(all) {
+				t.Fatalf("%s, %s: %d of %d, and on after %q: %v", kind, name, len(first), len(all), next, err)
+			}
+			rest, end, err := w.Targets()[kind].List(t.Context(), next, 1000)
+			if got := append(first, rest...); err != nil || end != "" || !reflect.DeepEqual(got, all) {
+				t.Errorf("%s, %s: %v, then %v, of %v: %v", kind, name, idsOf(first), idsOf(rest), idsOf(all), err)
+			}
+			f.Fail(op, azuremltest.Fault{Of: name, Status: 500})
+			w, _ = azureml.Open(f.config())
+			if got, _, err := w.Targets()[kind].List(t.Context(), next, 1000); err == nil || !strings.Contains(err.Error(), name) {
+				t.Errorf("%s, %s, again: %v, %v", kind, name, idsOf(got), err)
+			}
+		}
+	}
+}
+
+// A call that is over keeps what it has, however slow the workspace is, and asks about a few entries at once.
+func TestAListThatTakesTooLong(t *testing.T) {
+	const together = 8
+	for kind, op := range map[string]azuremltest.Op{azureml.BatchEndpoint: azuremltest.ListDeployments, azureml.PipelineJob: azuremltest.GetVersion} {
+		f := full(t, 30)
+		ctx, cancel := context.WithCancel(t.Context())
+		var asked, under atomic.Int32
+		all := make(chan struct{})
+		hold := func(ctx context.Context) {
+			n, nth := under.Add(1), asked.Add(1)
+			switch {
+			case nth == together:
+				close(all)
+			case nth == 2*together+3:
+				cancel()
+			}
+			if nth <= 2*together && n > together {
+				t.Errorf("%s: %d questions at once", kind, n)
+			}
+			<-all // none is answered before so many are asked
+			under.Add(-1)
+		}
+		for range 100 {
+			f.Fail(op, azuremltest.Fault{Hold: hold})
+		}
+		got, next, err := f.targets[kind].List(ctx, "", 1000)
+		if err != nil || next == "" || len(got) < together/2 {
+			t.Errorf("%s: %d, and on after %q: %v", kind, len(got), next, err)
+		}
+		rest, end, err := f.targets[kind].List(t.Context(), next, 1000)
+		whole, _, _ := f.targets[kind].List(t.Context(), "", 1000)
+		if err != nil || end != "" || !reflect.DeepEqual(append(got, rest...), whole) {
+			t.Errorf("%s: %v, then %v: %v", kind, idsOf(got), idsOf(rest), err)
 		}
 	}
 }
@@ -136,7 +227,7 @@ func TestAListThatDoesNotEnd(t *testing.T) {
 	for range 1000 {
 		f.Fail(azuremltest.ListComponents, again)
 	}
-	if _, err := f.targets[azureml.PipelineJob].List(t.Context(), "", 10); err == nil || !strings.Contains(err.Error(), "does not end") {
+	if _, _, err := f.targets[azureml.PipelineJob].List(t.Context(), "", 10); err == nil || !strings.Contains(err.Error(), "does not end") {
 		t.Errorf("%v", err)
 	}
 	if n := f.Asked(azuremltest.ListComponents); n > 200 {

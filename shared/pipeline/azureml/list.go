@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 
 	"carillon/shared/pipeline"
@@ -40,22 +39,12 @@ func (t *v1) pipeline(e entity) pipeline.Pipeline {
 }
 
 // List reads the whole list each time, as the service knows no pages of it, and keeps what fits on the page.
-func (t *v1) List(ctx context.Context, after string, max int) ([]pipeline.Pipeline, error) {
-	var page []pipeline.Pipeline
-	err := t.each(ctx, func(e entity) {
-		if e.ID <= after {
-			return
-		}
-		at, _ := slices.BinarySearchFunc(page, e.ID, func(p pipeline.Pipeline, id string) int { return strings.Compare(p.Ref.ID, id) })
-		if at < max {
-			page = slices.Insert(page, at, t.pipeline(e))
-			page = page[:min(len(page), max)]
-		}
-	})
-	if err != nil {
-		return nil, fmt.Errorf("pipelines of kind %s: %w", t.kind, err)
+func (t *v1) List(ctx context.Context, after string, max int) ([]pipeline.Pipeline, string, error) {
+	page := catalog{after: after, max: max}
+	if err := t.each(ctx, func(e entity) { page.add(t.pipeline(e)) }); err != nil {
+		return nil, "", fmt.Errorf("pipelines of kind %s: %w", t.kind, err)
 	}
-	return page, nil
+	return page.page, page.next(), nil
 }
 
 // Get returns one pipeline. The route of a single endpoint is not established: it is looked for in the list. Its

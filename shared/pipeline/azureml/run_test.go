@@ -161,7 +161,7 @@ func TestListTellsWhatIsDisabled(t *testing.T) {
 			azuremltest.Pipeline{ID: fails, Name: "old", Description: "of old", Status: "Disabled"},
 			azuremltest.Pipeline{ID: waits, Status: "Deprecated"},
 		)
-		got, err := f.targets[azureml.Published].List(t.Context(), "", 10)
+		got, _, err := f.targets[azureml.Published].List(t.Context(), "", 10)
 		if err != nil || len(got) != 3 {
 			t.Fatalf("%v, %v", got, err)
 		}
@@ -182,7 +182,7 @@ func TestListsThatAreNotWhole(t *testing.T) {
 		{Status: 200, Drop: true}, {Status: 500},
 	} {
 		f.Fail(azuremltest.ListPipelines, fault)
-		if got, err := f.targets[azureml.Published].List(t.Context(), "", 10); err == nil || got != nil {
+		if got, _, err := f.targets[azureml.Published].List(t.Context(), "", 10); err == nil || got != nil {
 			t.Errorf("%+v: %v", fault, got)
 		}
 		f.Fail(azuremltest.ListEndpoints, fault)
@@ -192,7 +192,7 @@ func TestListsThatAreNotWhole(t *testing.T) {
 		}
 	}
 	f.Fail(azuremltest.ListPipelines, azuremltest.Fault{Status: 200, Body: `[{"Id":""},{"Id":"../x"},{"Id":"a","Parameters":[1]},{}]`})
-	got, err := f.targets[azureml.Published].List(t.Context(), "", 10)
+	got, _, err := f.targets[azureml.Published].List(t.Context(), "", 10)
 	if err != nil || len(got) != 1 || got[0].Ref.ID != "a" || got[0].Parameters != nil {
 		t.Errorf("entities of another form: %+v, %v", got, err)
 	}
@@ -223,7 +223,7 @@ func TestEachTargetListsItsKind(t *testing.T) {
 		azureml.BatchEndpoint: {"fail", "fail/blue", "train", "train/blue", "wait", "wait/blue"},
 		azureml.PipelineJob:   {"component:fail:1", "component:train:1", "component:wait:1"},
 	} {
-		got, err := f.targets[kind].List(t.Context(), "", 100)
+		got, _, err := f.targets[kind].List(t.Context(), "", 100)
 		var ids []string
 		for _, p := range got {
 			ids = append(ids, p.Ref.ID)

@@ -169,7 +169,7 @@ func TestNoOtherHostIsCalled(t *testing.T) {
 		_, err := f.targets[azureml.Published].Submit(t.Context(), submission("a"))
 		wantOutcome(t, err, pipeline.Repeat)
 		f.Fail(azuremltest.ListPipelines, azuremltest.Fault{Status: status, Location: other.URL})
-		if _, err := f.targets[azureml.Published].List(t.Context(), "", 10); err == nil {
+		if _, _, err := f.targets[azureml.Published].List(t.Context(), "", 10); err == nil {
 			t.Errorf("%d: the list is taken", status)
 		}
 	}

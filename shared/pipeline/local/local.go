@@ -335,29 +335,31 @@ func (t *Target) withdraw(runID string) (*run, error) {
 	return r, nil
 }
 
-func (t *Target) List(ctx context.Context, after string, max int) ([]pipeline.Pipeline, error) {
+func (t *Target) List(ctx context.Context, after string, max int) (page []pipeline.Pipeline, next string, err error) {
 	ids, err := t.pipelines.ids()
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	var page []pipeline.Pipeline
 	for _, id := range ids {
 		if err := ctx.Err(); err != nil {
-			return nil, err
+			return nil, "", err
 		}
-		if id <= after || len(page) >= max {
+		if id <= after {
 			continue
+		}
+		if len(page) == max {
+			return page, page[max-1].Ref.ID, nil
 		}
 		it, err := t.pipelines.find(id)
 		if errors.Is(err, pipeline.ErrNotFound) {
 			continue
 		}
 		if err != nil {
-			return nil, err
+			return nil, "", err
 		}
 		page = append(page, it.pipeline())
 	}
-	return page, nil
+	return page, "", nil
 }
 
 func (t *Target) Get(ctx context.Context, ref schedule.PipelineRef) (pipeline.Pipeline, error) {

@@ -350,7 +350,7 @@ func TestSubmitRefuses(t *testing.T) {
 			t.Errorf("%s of %s: got %v, want it refused: %s", c.s.Name, c.s.Pipeline, err, c.want)
 		}
 	}
-	list, err := g.List(t.Context(), "", 10)
+	list, _, err := g.List(t.Context(), "", 10)
 	if err != nil || len(list) != 3 || list[0].Problem == "" || list[1].Problem != "" || list[2].Problem == "" {
 		t.Errorf("the list is %+v, %v", list, err)
 	}
@@ -380,7 +380,7 @@ func TestEditsAreLive(t *testing.T) {
 		}
 	}
 	os.Remove(g.path("live.yaml"))
-	if list, err := g.List(t.Context(), "", 10); err != nil || len(list) != 0 {
+	if list, _, err := g.List(t.Context(), "", 10); err != nil || len(list) != 0 {
 		t.Errorf("the list is %v, %v", list, err)
 	}
 	if len(g.pipelines.known) != 0 {

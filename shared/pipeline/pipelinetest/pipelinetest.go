@@ -125,9 +125,9 @@ func testGet(t *testing.T, e Env) {
 }
 
 func testList(t *testing.T, e Env) {
-	all, err := e.Target.List(t.Context(), "", 1000)
-	if err != nil {
-		t.Fatal(err)
+	all, next, err := e.Target.List(t.Context(), "", 1000)
+	if err != nil || next != "" {
+		t.Fatal(next, err)
 	}
 	ids := idsOf(all)
 	if !slices.IsSorted(ids) {
@@ -140,15 +140,12 @@ func testList(t *testing.T, e Env) {
 	}
 	for size := 1; size <= len(ids)+1; size++ {
 		var paged []string
-		for after := ""; ; after = paged[len(paged)-1] {
-			page, err := e.Target.List(t.Context(), after, size)
-			if err != nil {
-				t.Fatal(err)
+		for after, first := "", true; first || after != ""; first = false {
+			page, next, err := e.Target.List(t.Context(), after, size)
+			if err != nil || len(page) > size || next != "" && next <= after {
+				t.Fatalf("%d pipelines after %q, and it goes on after %q: %v", len(page), after, next, err)
 			}
-			paged = append(paged, idsOf(page)...)
-			if len(page) < size {
-				break
-			}
+			paged, after = append(paged, idsOf(page)...), next
 		}
 		if !slices.Equal(paged, ids) {
 			t.Errorf("pages of %d: got %v, want %v", size, paged, ids)
@@ -300,7 +297,7 @@ func testContext(t *testing.T, e Env) {
 		"Submit": func() error { _, err := e.Target.Submit(ctx, e.submission("late", e.Succeeds)); return err },
 		"Status": func() error { _, err := e.Target.Status(ctx, e.Kind, runID); return err },
 		"Cancel": func() error { return e.Target.Cancel(ctx, e.Kind, runID) },
-		"List":   func() error { _, err := e.Target.List(ctx, "", 10); return err },
+		"List":   func() error { _, _, err := e.Target.List(ctx, "", 10); return err },
 		"Get":    func() error { _, err := e.Target.Get(ctx, ref); return err },
 	}
 	for name, call := range calls {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"slices"
 )
 
 // Op is an operation of the services.
@@ -52,6 +53,7 @@ const (
 // any, keeps the answer back until it returns; then comes the failure. With neither Drop nor Status there is none, and
 // the answer is only slow.
 type Fault struct {
+	Of         string // only a request about what has this name; "" for any
 	AfterWork  bool
 	Hold       func(ctx context.Context) // ctx ends when the caller goes away
 	Drop       bool                      // the connection ends; with a Status in the middle of the answer
@@ -69,15 +71,16 @@ func (s *Service) Fail(op Op, faults ...Fault) {
 	s.faults[op] = append(s.faults[op], faults...)
 }
 
-func (s *Service) nextFault(op Op) Fault {
+func (s *Service) nextFault(op Op, name string) Fault {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	queue := s.faults[op]
-	if len(queue) == 0 {
+	i := slices.IndexFunc(s.faults[op], func(f Fault) bool { return f.Of == "" || f.Of == name })
+	if i < 0 {
 		return Fault{}
 	}
-	s.faults[op] = queue[1:]
-	return queue[0]
+	fault := s.faults[op][i]
+	s.faults[op] = slices.Delete(s.faults[op], i, i+1)
+	return fault
 }
 
 // reply is an answer: a status and what its JSON is made of, nil for an empty body.
@@ -113,9 +116,9 @@ func (a reply) write(w http.ResponseWriter) {
 	json.NewEncoder(w).Encode(a.body)
 }
 
-// perform answers a request that is in order, under whatever fault is up for it.
-func (s *Service) perform(w http.ResponseWriter, r *http.Request, op Op, work func() reply) {
-	fault := s.nextFault(op)
+// perform answers a request that is in order, under whatever fault is up for it. name is what it is about.
+func (s *Service) perform(w http.ResponseWriter, r *http.Request, op Op, name string, work func() reply) {
+	fault := s.nextFault(op, name)
 	var answer reply
 	if fault.AfterWork {
 		answer = work()

@@ -151,7 +151,7 @@ func (s *Service) serve(w http.ResponseWriter, r *http.Request, route route, gro
 	if len(groups) > 1 {
 		c.part, _ = url.PathUnescape(groups[1])
 	}
-	s.perform(w, r, route.op, func() reply {
+	s.perform(w, r, route.op, c.name, func() reply {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		return route.work(s, c)
