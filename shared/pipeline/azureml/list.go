@@ -41,7 +41,11 @@ func (t *v1) pipeline(e entity) pipeline.Pipeline {
 // List reads the whole list each time, as the service knows no pages of it, and keeps what fits on the page.
 func (t *v1) List(ctx context.Context, after string, max int) ([]pipeline.Pipeline, string, error) {
 	page := catalog{after: after, max: max}
-	if err := t.each(ctx, func(e entity) { page.add(t.pipeline(e)) }); err != nil {
+	err := t.each(ctx, func(e entity) bool {
+		page.add(t.pipeline(e))
+		return true
+	})
+	if err != nil {
 		return nil, "", fmt.Errorf("pipelines of kind %s: %w", t.kind, err)
 	}
 	return page.page, page.next(), nil
@@ -81,10 +85,11 @@ func (t *v1) published(ctx context.Context, pipelineID string) (e entity, err er
 }
 
 func (t *v1) endpoint(ctx context.Context, endpointID string) (found entity, err error) {
-	err = t.each(ctx, func(e entity) {
+	err = t.each(ctx, func(e entity) bool {
 		if strings.EqualFold(e.ID, endpointID) {
 			found = e
 		}
+		return found.ID == ""
 	})
 	if err == nil && found.ID == "" {
 		err = pipeline.ErrNotFound
@@ -101,21 +106,17 @@ func (t *v1) endpoint(ctx context.Context, endpointID string) (found entity, err
 
 var errNotAList = errors.New("it is not a list")
 
-// each shows every pipeline of the kind, those that are not active too.
-func (t *v1) each(ctx context.Context, visit func(entity)) error {
-	return eachEntity(ctx, t.w, t.list, func(e entity) {
-		if id.MatchString(e.ID) {
-			visit(e)
-		}
-	})
+// each shows the pipelines of the kind, those that are not active too, as far as visit wants them.
+func (t *v1) each(ctx context.Context, visit func(entity) bool) error {
+	return eachEntity(ctx, t.w, t.list, func(e entity) bool { return !id.MatchString(e.ID) || visit(e) })
 }
 
-// eachEntity shows all of a list of the v1 service, which knows no pages.
-func eachEntity[E any](ctx context.Context, w *Workspace, list string, visit func(E)) error {
+// eachEntity shows the entries of a list of the v1 service, which knows no pages, as far as visit wants them.
+func eachEntity[E any](ctx context.Context, w *Workspace, list string, visit func(E) bool) error {
 	return eachAt(ctx, w, w.pipelines(list+"?activeOnly=false"), visit)
 }
 
-func eachAt[E any](ctx context.Context, w *Workspace, path string, visit func(E)) error {
+func eachAt[E any](ctx context.Context, w *Workspace, path string, visit func(E) bool) error {
 	return w.v1.stream(ctx, http.MethodGet, path, nil, nil, func(body io.Reader) error {
 		in := json.NewDecoder(io.LimitReader(body, maxListing))
 		if open, err := in.Token(); err != nil {
@@ -128,7 +129,9 @@ func eachAt[E any](ctx context.Context, w *Workspace, path string, visit func(E)
 			if err := in.Decode(&e); err != nil {
 				return err
 			}
-			visit(e)
+			if !visit(e) {
+				return nil
+			}
 		}
 		_, err := in.Token() // the closing bracket: without it the list is not whole
 		return err

@@ -13,25 +13,51 @@ import (
 	"time"
 )
 
-// V1Schedules returns the entities of all v1 schedules of the workspace, disabled ones too, as the service has them.
-func (w *Workspace) V1Schedules(ctx context.Context) (all []json.RawMessage, err error) {
-	err = eachEntity(ctx, w, "/Schedules", func(e json.RawMessage) { all = append(all, e) })
-	if err != nil {
+// V1Schedules returns the entities of all v1 schedules of the workspace, disabled ones too, as the service has them. It
+// fails where they are too many to be held at once.
+func (w *Workspace) V1Schedules(ctx context.Context) ([]json.RawMessage, error) {
+	var held gathered
+	if err := eachEntity(ctx, w, "/Schedules", held.add); err != nil {
 		return nil, fmt.Errorf("the workspace's v1 schedules: %w", err)
 	}
-	return all, nil
+	return held.whole("v1")
 }
 
-// V2Schedules returns the resources of all v2 schedules of the workspace, disabled ones too.
-func (w *Workspace) V2Schedules(ctx context.Context) (all []json.RawMessage, err error) {
-	err = eachListed(ctx, w, w.resource("/schedules", "listViewType", "All"), mostPages, func(e json.RawMessage) bool {
-		all = append(all, e)
-		return true
-	})
-	if err != nil {
+// V2Schedules does the same with the resources of all v2 schedules.
+func (w *Workspace) V2Schedules(ctx context.Context) ([]json.RawMessage, error) {
+	var held gathered
+	if err := eachListed(ctx, w, w.resource("/schedules", "listViewType", "All"), mostPages, held.add); err != nil {
 		return nil, fmt.Errorf("the workspace's v2 schedules: %w", err)
 	}
-	return all, nil
+	return held.whole("v2")
+}
+
+const (
+	mostOlds     = 10_000   // schedules of the workspace that are held at once
+	mostOldBytes = 64 << 20 // of them all
+)
+
+// gathered are old schedules, all or none: how some are called depends on what others are called.
+type gathered struct {
+	all   []json.RawMessage
+	bytes int
+	over  bool
+}
+
+func (g *gathered) add(e json.RawMessage) (more bool) {
+	g.bytes += len(e)
+	if g.over = len(g.all) == mostOlds || g.bytes > mostOldBytes; !g.over {
+		g.all = append(g.all, e)
+	}
+	return !g.over
+}
+
+func (g *gathered) whole(version string) ([]json.RawMessage, error) {
+	if g.over {
+		return nil, fmt.Errorf("the workspace has more than %d %s schedules, or %d MiB of them, which is more than can be planned together: "+
+			"import them one by one, as files (%[2]s-yaml)", mostOlds, version, mostOldBytes>>20)
+	}
+	return g.all, nil
 }
 
 // old is an old schedule by the name that an import gives it: "v1:ID" or "v2:NAME".
@@ -83,7 +109,7 @@ func (w *Workspace) Ran(ctx context.Context, from, datastore, path string, since
 	if !known {
 		runs = map[dataPath]time.Time{}
 		mute := 0
-		err := eachAt(ctx, w, w.pipelines("/PipelineRuns/Schedule/"+url.PathEscape(name)), func(r scheduledRun) {
+		err := eachAt(ctx, w, w.pipelines("/PipelineRuns/Schedule/"+url.PathEscape(name)), func(r scheduledRun) bool {
 			if len(r.DataPathAssignments) == 0 || r.Status.CreationTime.IsZero() {
 				mute++
 			}
@@ -92,6 +118,7 @@ func (w *Workspace) Ran(ctx context.Context, from, datastore, path string, since
 					runs[at] = r.Status.CreationTime
 				}
 			}
+			return true
 		})
 		if err == nil && mute > 0 {
 			err = fmt.Errorf("%d of them do not say for which file they were, or when", mute)

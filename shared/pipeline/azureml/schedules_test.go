@@ -3,6 +3,7 @@ package azureml_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -80,6 +81,43 @@ func TestOldSchedulesThatCannotBeListed(t *testing.T) {
 		if all, err := w.V2Schedules(t.Context()); err == nil {
 			t.Errorf("%+v: %s", fault, all)
 		}
+	}
+}
+
+// More than can be held is no list, and the rest is not asked for.
+func TestTooManyOldSchedules(t *testing.T) {
+	f, w := olds(t)
+	f.PageSize = 2000
+	const most = 10_000
+	for i := range most - 2 {
+		f.PutV1Schedule(map[string]any{"Id": fmt.Sprint("old-", i)})
+	}
+	for i := range most - 3 {
+		f.PutV2ScheduleOf(fmt.Sprint("old-", i), "2024-03-01T10:11:12Z", map[string]any{})
+	}
+	v1, err := w.V1Schedules(t.Context())
+	if err != nil || len(v1) != most {
+		t.Errorf("%d of v1, %v", len(v1), err)
+	}
+	v2, err := w.V2Schedules(t.Context())
+	if err != nil || len(v2) != most {
+		t.Errorf("%d of v2, %v", len(v2), err)
+	}
+	f.PutV1Schedule(map[string]any{"Id": "more"})
+	for i := range 5000 {
+		f.PutV2ScheduleOf(fmt.Sprint("more-", i), "2024-03-01T10:11:12Z", map[string]any{})
+	}
+	if v1, err := w.V1Schedules(t.Context()); v1 != nil || err == nil || !strings.Contains(err.Error(), "more than 10000 v1 schedules") || !strings.Contains(err.Error(), "v1-yaml") {
+		t.Errorf("%d of v1, %v", len(v1), err)
+	}
+	asked := f.Asked(azuremltest.ListV2Schedules)
+	if v2, err := w.V2Schedules(t.Context()); v2 != nil || err == nil || !strings.Contains(err.Error(), "v2-yaml") || f.Asked(azuremltest.ListV2Schedules) != asked+6 {
+		t.Errorf("%d of v2, %v, in %d pages", len(v2), err, f.Asked(azuremltest.ListV2Schedules)-asked)
+	}
+	long := `"` + strings.Repeat("x", 3<<20) + `"`
+	f.Fail(azuremltest.ListSchedules, azuremltest.Fault{Status: 200, Body: "[" + strings.Repeat(long+",", 21) + long + "]"})
+	if _, err := w.V1Schedules(t.Context()); err == nil || !strings.Contains(err.Error(), "64 MiB") {
+		t.Error(err)
 	}
 }
 

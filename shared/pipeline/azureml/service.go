@@ -25,7 +25,7 @@ const (
 	answerWithin = 90 * time.Second
 
 	maxAnswer  = 4 << 20   // bytes of one thing's description
-	maxListing = 256 << 20 // bytes of a list, which is never held whole
+	maxListing = 256 << 20 // bytes of a list, of which one entry is held at a time, and what its reader keeps
 )
 
 // service is one host, or some of one sort, and the tokens that they take. It sends each request once (of a GET the
