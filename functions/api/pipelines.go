@@ -1,7 +1,6 @@
 package api
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,7 +31,7 @@ type pipelineView struct {
 
 	Schedules     []userView `json:"schedules"`                // that start it: the first few
 	MoreSchedules bool       `json:"more_schedules,omitempty"` // there are others
-	LastRun       *runView   `json:"last_run,omitempty"`       // the newest of those schedules' last runs
+	LastRun       *runView   `json:"last_run,omitempty"`       // the newest of all its schedules' last runs
 	Notices       []string   `json:"notices,omitempty"`        // of one pipeline only
 }
 
@@ -73,36 +72,30 @@ func viewPipeline(p pipeline.Pipeline, stop *schedule.Stop) pipelineView {
 	return v
 }
 
-// complete adds who starts a pipeline, and when one of them did last.
+// complete adds who starts a pipeline, as far as most, and what of it ran last, whichever of them started that.
 func (f *Function) complete(ctx context.Context, v *pipelineView, most int) error {
-	var last []string
 	err := f.users(ctx, v.Pipeline, func(r store.Record) (bool, error) {
 		if v.MoreSchedules = len(v.Schedules) == most; v.MoreSchedules {
 			return false, nil
 		}
 		v.Schedules = append(v.Schedules, userView{r.Schedule.Value.Name, r.Schedule.Value.Status})
-		if r.State.Value.Last != "" {
-			last = append(last, r.State.Value.Last)
-		}
 		return true, nil
 	})
+	if err != nil {
+		return err
+	}
 	slices.SortFunc(v.Schedules, func(a, b userView) int { return strings.Compare(a.Name, b.Name) })
-	for _, id := range last {
-		o, missed := f.occurrence(ctx, id)
-		switch {
-		case missed != nil:
-			err = cmp.Or(err, missed)
-		case o == nil || o.Pipeline.Key() != v.Pipeline.Key():
-		case v.LastRun == nil || began(*o).After(cmp.Or(v.LastRun.Submitted, v.LastRun.Recorded)):
-			run := viewRun(*o)
-			v.LastRun = &run
-		}
+	id, err := f.DB.LastRun(ctx, v.Pipeline)
+	if id == "" || err != nil {
+		return err
+	}
+	o, err := f.occurrence(ctx, id)
+	if o != nil {
+		run := viewRun(*o)
+		v.LastRun = &run
 	}
 	return err
 }
-
-// began is when the far side had an occurrence, or else when it was recorded.
-func began(o schedule.Occurrence) time.Time { return cmp.Or(o.Submitted, o.Recorded) }
 
 // describe asks the far side for a pipeline. The error is for people, and what is returned with it says the same; it
 // wraps pipeline.ErrNotFound when there is none.

@@ -317,33 +317,58 @@ func (h *hiding) List(ctx context.Context, after string, max int) (page []pipeli
 func TestTheLastRunOfAPipeline(t *testing.T) {
 	s := newSite(t)
 	s.put("a", "b")
-	for i, name := range []string{"s1", "s2", "moved", "never"} {
-		s.starts(name, "a", "")
-		if name == "never" {
-			continue
-		}
-		o := schedule.Asked(s.scheduled(name), "", "x", "ann", nil, s.now)
+	ran := func(name string, minutes int) {
+		t.Helper()
+		o := schedule.Asked(s.scheduled(name), "", fmt.Sprint(minutes), "ann", nil, s.now)
 		if err := s.f.DB.Add(t.Context(), o); err != nil {
 			t.Fatal(err)
 		}
-		s.claim(o.ID, s.now.Add(time.Duration([]int{20, 10, 30}[i])*time.Minute))
+		s.claim(o.ID, s.now.Add(time.Duration(minutes)*time.Minute))
 	}
-	s.want(200, s.call("PATCH", "/api/schedules/moved", `{"pipeline": {"id": "b"}}`))
-	for path, want := range map[string]string{addressOf("", "a"): "s1", addressOf("", "b"): "<nil>"} {
-		r := s.want(200, s.call("GET", path, ""))
-		last, _ := r.json["last_run"].(map[string]any)
-		if got := fmt.Sprint(last["schedule"]); got != want {
-			t.Errorf("%s: the last run is of %s, want %s", path, got, want)
+	last := func(of map[string]string) {
+		t.Helper()
+		list := s.want(200, s.call("GET", "/api/pipelines", "")).items()
+		for id, want := range of {
+			one := s.want(200, s.call("GET", addressOf("", id), "")).json
+			i := slices.IndexFunc(list, func(v any) bool { return v.(map[string]any)["name"] == "Name of "+id })
+			for _, v := range []map[string]any{one, list[i].(map[string]any)} {
+				run, _ := v["last_run"].(map[string]any)
+				if got := fmt.Sprint(run["schedule"], " ", run["submitted"]); !strings.HasPrefix(got, want) {
+					t.Errorf("the last run of %s is %s, want %s", id, got, want)
+				}
+			}
 		}
 	}
+	for i, name := range []string{"s1", "s2", "moved", "never"} {
+		if s.starts(name, "a", ""); name != "never" {
+			ran(name, []int{20, 10, 30}[i])
+		}
+	}
+	last(map[string]string{"a": "moved", "b": "<nil>"})
+	s.want(200, s.call("PATCH", "/api/schedules/moved", `{"pipeline": {"id": "b"}}`))
+	last(map[string]string{"a": "s1", "b": "<nil>"})
+	ran("s1", 40)
+	ran("moved", 41)
+	last(map[string]string{"a": "s1 2026-11-22T10:40", "b": "moved"})
+	s.want(200, s.call("DELETE", "/api/schedules/s1", ""))
+	last(map[string]string{"a": "s2"})
+	for i := range 30 { // more than are looked at
+		s.starts(fmt.Sprint("many", i), "a", "")
+	}
+	for i := range 30 {
+		ran(fmt.Sprint("many", i), 100-i)
+		ran(fmt.Sprint("many", i), 200+i)
+		last(map[string]string{"a": fmt.Sprintf("many%d 2026-11-22T13:", i)})
+	}
+	s.put("c")
 	for i := range 7 {
-		s.starts(fmt.Sprint("t", i), "b", "")
+		s.starts(fmt.Sprint("t", i), []string{"b", "c"}[i/5], "")
 	}
 	r := s.want(200, s.call("GET", "/api/pipelines?kind=local", ""))
 	for _, item := range r.items() {
 		v := item.(map[string]any)
 		n, more := len(v["schedules"].([]any)), v["more_schedules"] == true
-		if want := map[string]int{"Name of a": 3, "Name of b": 5, "Hello": 0}[v["name"].(string)]; n != want || more != (want == 5) {
+		if want := map[string]int{"Name of a": 5, "Name of b": 5, "Name of c": 2, "Hello": 0}[v["name"].(string)]; n != want || more != (want == 5) {
 			t.Errorf("%v has %d schedules, more: %t", v["name"], n, more)
 		}
 	}
@@ -368,7 +393,7 @@ func TestCallsOfAListOfPipelines(t *testing.T) {
 		t.Logf("%d schedules: %s", schedules, counter)
 		return counter.Calls()
 	}
-	const stops, pipelines, each = store.Shards, 4, 1 + usersListed + 1
+	const stops, pipelines, each = store.Shards, 4, 1 + usersListed + store.Shards
 	if few, many := calls(12), calls(600); few != many || many > stops+pipelines*each {
 		t.Errorf("a page takes %d calls with few schedules, and %d with many", few, many)
 	}
@@ -385,8 +410,8 @@ func (s *site) claim(id string, at time.Time) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	to := from.Value.Prepared(record.Schedule.Value.Definition).Claimed("me", "c", at).Accepted("run", at)
-	change := store.Change{From: from, To: to, State: record.Counted(schedule.State{Last: id})}
+	to := from.Value.Prepared(record.Schedule.Value.Definition).Claimed("me", "c", at)
+	change := store.Change{From: from, To: to.Accepted("run", at), State: record.Counted(record.State.Value.Claimed(to))}
 	if err := s.f.DB.Save(s.t.Context(), []store.Change{change})[0]; err != nil {
 		s.t.Fatal(err)
 	}

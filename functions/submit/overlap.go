@@ -123,7 +123,7 @@ func (f *Function) pause(ctx context.Context, o schedule.Occurrence) {
 func counts(o schedule.Occurrence) bool { return o.Status == schedule.Failed && o.PauseAfter > 0 }
 
 // counted is the state of a schedule with the failure of an occurrence that will not run; nil when nobody counts.
-func (f *Function) counted(ctx context.Context, o schedule.Occurrence) (*store.Stored[schedule.State], error) {
+func (f *Function) counted(ctx context.Context, o schedule.Occurrence) (*store.Count, error) {
 	if !counts(o) {
 		return nil, nil
 	}

@@ -213,6 +213,14 @@ type State struct {
 	Submitted int    `json:"submitted,omitempty"` // regular occurrences claimed so far
 	Last      string `json:"last,omitempty"`      // the occurrence claimed last, but for backfilled ones
 	Failures  int    `json:"failures,omitempty"`  // failed runs in a row, by their ends
+	Ran       *Ran   `json:"ran,omitempty"`       // the occurrence claimed last, backfilled ones too; nil once it starts another pipeline
+}
+
+// Ran is an occurrence that was claimed, and what of.
+type Ran struct {
+	Occurrence string      `json:"occurrence"`
+	Pipeline   PipelineRef `json:"pipeline"`
+	At         time.Time   `json:"at"`
 }
 
 // Ended is the state once o has ended: a success begins to count anew, as enabling does. A cancelled run is neutral, and so is
@@ -235,8 +243,9 @@ func (s State) Withdrawn(o Occurrence) State {
 	return s
 }
 
-// Claimed is the state once o has been claimed.
+// Claimed is the state once o has been claimed, as Claimed says.
 func (s State) Claimed(o Occurrence) State {
+	s.Ran = &Ran{Occurrence: o.ID, Pipeline: o.Pipeline, At: o.Claim.Until.Add(-Lease)}
 	if o.Kind != Backfilled && o.Attempts == 1 { // one of a time long over, and a further try, is not the one before others
 		s.Last = o.ID
 	}

@@ -14,8 +14,8 @@ import (
 type Change struct {
 	From  Stored[schedule.Occurrence]
 	To    schedule.Occurrence
-	State *Stored[schedule.State] // written in the same transaction: the value to be, with the version that was read
-	Rouse time.Time               // when the clock looks after those of the schedule that wait for their turn; zero for never
+	State *Count    // written in the same transaction
+	Rouse time.Time // when the clock looks after those of the schedule that wait for their turn; zero for never
 }
 
 // Add records a new occurrence that no clock decided: one that somebody asked for. The error wraps ErrExists when
@@ -193,16 +193,31 @@ func changeUnit(c Change) unit {
 		u = append(u, rouseOp(c.Rouse, to.ScheduleID(), to.Schedule))
 	}
 	if c.State != nil {
-		u = append(u, Op{
-			Kind: Replace, Sort: scheduleKey(to.Schedule, "state"), Value: encode(c.State.Value), Version: c.State.version,
-		})
+		u = append(u, stateOps(to.Schedule, c.State.was, c.State.Value)...)
 	}
 	return u
 }
 
+// Count is the state of a schedule as it is to be, over the one that was read.
+type Count struct {
+	Value schedule.State
+	was   Stored[schedule.State]
+}
+
 // Counted returns the state with another value, for a Change that builds on what was read.
-func (r Record) Counted(s schedule.State) *Stored[schedule.State] {
-	return &Stored[schedule.State]{Value: s, version: r.State.version}
+func (r Record) Counted(s schedule.State) *Count { return &Count{Value: s, was: r.State} }
+
+// stateOps replace a schedule's state, and move the row that tells what it has run last of its pipeline.
+func stateOps(name string, was Stored[schedule.State], is schedule.State) unit {
+	u := unit{{Kind: Replace, Sort: scheduleKey(name, "state"), Value: encode(is), Version: was.version}}
+	old, now := ranKey(was.Value.Ran), ranKey(is.Ran)
+	if old != "" && old != now {
+		u = append(u, Op{Kind: Delete, Sort: old})
+	}
+	if now != "" && old != now {
+		u = append(u, Op{Kind: Create, Sort: now})
+	}
+	return u
 }
 
 // Others returns which other occurrences of its schedule one that asks for its turn meets: those under way, as far as

@@ -23,9 +23,15 @@ type useRow struct {
 	Schedule string `json:"schedule"`
 }
 
+// hashed is a pipeline, whatever its id holds, in a key; spread are the pipelines over the shards.
+func hashed(pipelineKey string) (hash string, spread int) {
+	sum := sha256.Sum256([]byte(pipelineKey))
+	return hex.EncodeToString(sum[:16]), int(sum[31]) % Shards
+}
+
 func usePrefix(p schedule.PipelineRef) (part, prefix string) {
-	sum := sha256.Sum256([]byte(p.Key()))
-	return "use" + strconv.Itoa(int(sum[31])%Shards), "use|" + hex.EncodeToString(sum[:16]) + "|"
+	hash, spread := hashed(p.Key())
+	return "use" + strconv.Itoa(spread), "use|" + hash + "|"
 }
 
 // useRows adds the row of the pipeline that a schedule starts.
@@ -61,14 +67,48 @@ func (db *DB) Users(ctx context.Context, p schedule.PipelineRef, token string, m
 	return users, next, nil
 }
 
+func ranPrefix(p schedule.PipelineRef) string {
+	hash, _ := hashed(p.Key())
+	return "ran|" + hash + "|"
+}
+
+func ranKey(r *schedule.Ran) string {
+	if r == nil {
+		return ""
+	}
+	return ranPrefix(r.Pipeline) + auditTime(r.At) + "|" + r.Occurrence
+}
+
+// LastRun returns the occurrence that was claimed last of those that schedules have run of any of the pipelines, "" for
+// none. Schedules that are deleted, or start another pipeline since, do not count. It costs a call for each pipeline and
+// shard, however many schedules there are.
+func (db *DB) LastRun(ctx context.Context, pipelines ...schedule.PipelineRef) (id string, err error) {
+	first := ""
+	for _, p := range pipelines {
+		prefix := ranPrefix(p)
+		for shard := range Shards {
+			rows, err := db.driver.Scan(ctx, partition(shard), prefix, endOf(prefix), 1)
+			if err != nil {
+				return "", fmt.Errorf("read what ran last of pipeline %s: %w", p, err)
+			}
+			if len(rows) == 0 {
+				continue
+			}
+			if at := rows[0].Sort[len(prefix):]; first == "" || at < first {
+				first, id = at, occurrenceOf(at)
+			}
+		}
+	}
+	return id, nil
+}
+
 // prefixStop: stop|HASH says that a pipeline is not to be started (schedule.Stop). It stands in the shard that the
 // pipeline gives, so that the record of the change can be written with it.
 const prefixStop = "stop|"
 
 func stopKey(p schedule.PipelineRef) (part, sort, hash string) {
-	sum := sha256.Sum256([]byte(p.Key()))
-	hash = hex.EncodeToString(sum[:16])
-	return partition(int(sum[31]) % Shards), prefixStop + hash, hash
+	hash, spread := hashed(p.Key())
+	return partition(spread), prefixStop + hash, hash
 }
 
 // StopPipeline keeps a pipeline from being started by claims that begin from then on, and records who has done it. A

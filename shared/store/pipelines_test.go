@@ -3,6 +3,7 @@ package store_test
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"testing"
@@ -176,6 +177,78 @@ func TestIndexOfManyChangesAtOnce(t *testing.T) {
 	}
 	if got := users(t, db, r.Schedule.Value.Pipeline, 10, true); len(got) != 1 {
 		t.Errorf("%s is used by %v", r.Schedule.Value.Pipeline, got)
+	}
+}
+
+// What ran last of a pipeline is what its schedules say, one row of each, whatever becomes of them.
+func TestLastRun(t *testing.T) {
+	mem := store.NewMem()
+	counter := &storetest.Counter{Driver: mem}
+	db, err := store.Open(ctx, counter)
+	if err != nil {
+		t.Fatal(err)
+	}
+	refs := []schedule.PipelineRef{ref("published", "A"), ref("published", "b"), ref("local", "A")}
+	random := rand.New(rand.NewPCG(1, 2))
+	now := start
+	uses, ran := map[string]schedule.PipelineRef{}, map[string]time.Time{} // of schedules that there are, the last on that pipeline
+	for i := range 600 {
+		now = now.Add(time.Duration(random.IntN(2000)) * time.Millisecond)
+		name, p := fmt.Sprint("s", random.IntN(40)), refs[random.IntN(3)]
+		used, there := uses[name]
+		switch {
+		case !there:
+			err = db.Create(ctx, using(name, p))
+			uses[name] = p
+		case i%7 == 0:
+			if err = move(db, name, p); used != p {
+				delete(ran, name)
+			}
+			uses[name] = p
+		case i%31 == 0:
+			err = db.Delete(ctx, name, "me", start, func(schedule.Schedule) error { return nil })
+			delete(uses, name)
+			delete(ran, name)
+		default:
+			s := read(t, db, name).Schedule.Value
+			o := schedule.Asked(s, "", fmt.Sprint(i), "ann", nil, start)
+			if err := db.Add(ctx, o); err != nil {
+				t.Fatal(err)
+			}
+			stored, err := db.Occurrence(ctx, o.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := read(t, db, name)
+			to := o.Prepared(s.Definition).Claimed("p", "c", now)
+			if err := db.Save(ctx, []store.Change{{From: stored, To: to, State: r.Counted(r.State.Value.Claimed(to))}})[0]; err != nil {
+				t.Fatal(err)
+			}
+			ran[name] = now
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range refs {
+			want := time.Time{}
+			for name, at := range ran {
+				if uses[name] == p && at.After(want) {
+					want = at
+				}
+			}
+			counter.Reset()
+			id, err := db.LastRun(ctx, p)
+			if err != nil || counter.Calls() != store.Shards || counter.Rows.Load() > store.Shards {
+				t.Fatal(err, counter)
+			}
+			o, err := db.Occurrence(ctx, id)
+			if got := o.Value.Claim.Until.Add(-schedule.Lease); (id == "") != want.IsZero() || id != "" && (err != nil || !got.Equal(want)) {
+				t.Fatalf("step %d: the last run of %s is %q of %s, want one of %s", i, p, id, got, want)
+			}
+		}
+		if n := rows(t, mem)["ran"]; n != len(ran) {
+			t.Fatalf("step %d: %d rows for %d schedules that have run", i, n, len(ran))
+		}
 	}
 }
 

@@ -27,6 +27,8 @@ import (
 //	occ|ID|TIME|DISTINCT         an occurrence, newest first          (schedule.Occurrence)
 //	log|TIME|OCCURRENCE          the same once it is final, empty before; those recorded last first
 //	run|ID|OCCURRENCE            the occurrence is under way
+//	ran|HASH|TIME|OCCURRENCE     what a schedule has run last of the pipeline that it starts, by the time of its claim: one row
+//	                             of a schedule, which its state names; TIME in microseconds
 //	buf|ID|OCCURRENCE            the occurrence waits for its turn
 //	fil|ID|PLACE|OCCURRENCE      the same, of a backfill
 //	once|ID|HASH                 a request that has been answered, a change or a number of a backfill that was taken: by which

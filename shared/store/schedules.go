@@ -117,6 +117,9 @@ func (db *DB) Delete(ctx context.Context, name, by string, now time.Time, check 
 			{Kind: Delete, Sort: scheduleKey(name, "due"), Version: r.due.version},
 			{Kind: Delete, Sort: scheduleKey(name, "state"), Version: r.State.version},
 		}
+		if last := ranKey(r.State.Value.Ran); last != "" {
+			u = append(u, Op{Kind: Delete, Sort: last})
+		}
 		if due := r.Due(); !due.Next.IsZero() {
 			u = append(u, Op{Kind: Delete, Sort: dueWakeKey(due)})
 		}
@@ -234,11 +237,16 @@ func editUnit(r Record, next schedule.Schedule, now time.Time) (unit, error) {
 	if next.Status != schedule.Active || next.Overlap != old.Overlap || !next.Trigger.Equal(old.Trigger) {
 		u = append(u, rouseOp(now, old.ID, old.Name))
 	}
+	state := r.State.Value
 	enabled, counts := old.Status != schedule.Active && next.Status == schedule.Active, old.PauseAfter == 0 && next.PauseAfter > 0
-	if (enabled || counts) && r.State.Value.Failures > 0 {
-		state := r.State.Value
+	if enabled || counts {
 		state.Failures = 0
-		u = append(u, Op{Kind: Replace, Sort: scheduleKey(old.Name, "state"), Value: encode(state), Version: r.State.version})
+	}
+	if next.Pipeline.Key() != old.Pipeline.Key() {
+		state.Ran = nil
+	}
+	if state != r.State.Value {
+		u = append(u, stateOps(old.Name, r.State, state)...)
 	}
 	if next.BaselineRevision == next.Revision {
 		u = append(u, watchOps(r.Poll, next)...)
