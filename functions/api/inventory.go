@@ -57,9 +57,14 @@ func (f *Function) listPipelines(r *http.Request) (answer, error) {
 	if only != "" && len(l.notices) > 0 {
 		return answer{}, problem.Newf(problem.Unavailable, "%s", l.notices[0])
 	}
+	rest, done := context.WithTimeout(r.Context(), farWithin)
+	defer done()
 	err = each(l.items, func(v *pipelineView) error {
 		if v.Name == "" { // it is in no list
-			p, _ := f.describe(ctx, v.Pipeline)
+			p, missing := f.describe(rest, v.Pipeline)
+			if missing == nil {
+				p.Also, _ = f.also(rest, v.Pipeline) // of one that is disabled in any case
+			}
 			*v = l.view(p)
 		}
 		return f.complete(r.Context(), v, usersListed)
@@ -155,8 +160,10 @@ func (l *inventory) merged(kind, after string, got []pipeline.Pipeline, next str
 }
 
 func (l *inventory) view(p pipeline.Pipeline) pipelineView {
-	if stop, ok := l.stops[p.Ref.Key()]; ok {
-		return viewPipeline(p, &stop)
+	for _, ref := range append([]schedule.PipelineRef{p.Ref}, p.Also...) {
+		if stop, ok := l.stops[ref.Key()]; ok {
+			return viewPipeline(p, &stop)
+		}
 	}
 	return viewPipeline(p, nil)
 }

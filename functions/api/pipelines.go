@@ -25,9 +25,14 @@ type pipelineView struct {
 	Deployments []string             `json:"deployments,omitempty"`
 	Default     string               `json:"default_deployment,omitempty"`
 
-	Status     schedule.Activity    `json:"status"`
-	DisabledIn []side               `json:"disabled_in,omitempty"`
-	StatusNote *schedule.StatusNote `json:"status_note,omitempty"` // of one that is disabled here
+	// Also are other references that stand for the same pipeline at the moment: its schedules, its last run and whether it
+	// is disabled are theirs, too.
+	Also []schedule.PipelineRef `json:"also,omitempty"`
+
+	Status     schedule.Activity     `json:"status"`
+	DisabledIn []side                `json:"disabled_in,omitempty"`
+	DisabledAs *schedule.PipelineRef `json:"disabled_as,omitempty"` // of one that is disabled here under another reference
+	StatusNote *schedule.StatusNote  `json:"status_note,omitempty"` // of one that is disabled here
 
 	Schedules     []userView `json:"schedules"`                // that start it: the first few
 	MoreSchedules bool       `json:"more_schedules,omitempty"` // there are others
@@ -37,8 +42,9 @@ type pipelineView struct {
 
 // userView is a schedule that starts a pipeline.
 type userView struct {
-	Name   string            `json:"name"`
-	Status schedule.Activity `json:"status"`
+	Name   string                `json:"name"`
+	Status schedule.Activity     `json:"status"`
+	As     *schedule.PipelineRef `json:"as,omitempty"` // by which other reference it starts it
 }
 
 // side is where a pipeline is disabled.
@@ -60,10 +66,10 @@ const (
 func viewPipeline(p pipeline.Pipeline, stop *schedule.Stop) pipelineView {
 	v := pipelineView{
 		Pipeline: p.Ref, Name: p.Name, Description: p.Description, Parameters: p.Parameters, Required: p.Required, Outputs: p.Outputs, Problem: p.Problem,
-		Deployments: p.Deployments, Default: p.Default, Status: schedule.Active, Schedules: []userView{},
+		Deployments: p.Deployments, Default: p.Default, Also: p.Also, Status: schedule.Active, Schedules: []userView{},
 	}
 	if stop != nil {
-		v.Status, v.DisabledIn = schedule.Disabled, []side{sideCarillon}
+		v.Status, v.DisabledIn, v.DisabledAs = schedule.Disabled, []side{sideCarillon}, another(stop.Pipeline, p.Ref)
 		v.StatusNote = &schedule.StatusNote{Note: stop.Note, By: stop.By, At: stop.At}
 	}
 	if p.Disabled {
@@ -72,20 +78,34 @@ func viewPipeline(p pipeline.Pipeline, stop *schedule.Stop) pipelineView {
 	return v
 }
 
+// another is a reference that is not just a spelling of the one that is known; else nil.
+func another(p, known schedule.PipelineRef) *schedule.PipelineRef {
+	if p.Key() == known.Key() {
+		return nil
+	}
+	return &p
+}
+
+// references are all under which a pipeline is known, the first one its own.
+func (v pipelineView) references() []schedule.PipelineRef {
+	return append([]schedule.PipelineRef{v.Pipeline}, v.Also...)
+}
+
 // complete adds who starts a pipeline, as far as most, and what of it ran last, whichever of them started that.
 func (f *Function) complete(ctx context.Context, v *pipelineView, most int) error {
-	err := f.users(ctx, v.Pipeline, func(r store.Record) (bool, error) {
+	err := f.users(ctx, v.references(), func(r store.Record) (bool, error) {
 		if v.MoreSchedules = len(v.Schedules) == most; v.MoreSchedules {
 			return false, nil
 		}
-		v.Schedules = append(v.Schedules, userView{r.Schedule.Value.Name, r.Schedule.Value.Status})
+		s := r.Schedule.Value
+		v.Schedules = append(v.Schedules, userView{s.Name, s.Status, another(s.Pipeline, v.Pipeline)})
 		return true, nil
 	})
 	if err != nil {
 		return err
 	}
 	slices.SortFunc(v.Schedules, func(a, b userView) int { return strings.Compare(a.Name, b.Name) })
-	id, err := f.DB.LastRun(ctx, v.Pipeline)
+	id, err := f.DB.LastRun(ctx, v.references()...)
 	if id == "" || err != nil {
 		return err
 	}
@@ -118,18 +138,35 @@ func (f *Function) describe(ctx context.Context, ref schedule.PipelineRef) (pipe
 	return pipeline.Pipeline{Ref: ref, Name: ref.ID, Problem: err.Error()}, err
 }
 
+// also returns the other references that stand for a pipeline at the moment.
+func (f *Function) also(ctx context.Context, ref schedule.PipelineRef) ([]schedule.PipelineRef, error) {
+	ctx, cancel := context.WithTimeout(ctx, farWithin)
+	defer cancel()
+	return pipeline.Also(ctx, f.Targets, ref)
+}
+
 // noPipeline says that there is no such pipeline.
 type noPipeline string
 
 func (e noPipeline) Error() string { return string(e) }
 func (e noPipeline) Unwrap() error { return pipeline.ErrNotFound }
 
-// users visits the schedules that start a pipeline, as they are now, as long as visit wants more of them.
-func (f *Function) users(ctx context.Context, ref schedule.PipelineRef, visit func(store.Record) (more bool, err error)) error {
+// users visits the schedules that start a pipeline, under any of its references, as they are now, as long as visit wants
+// more of them.
+func (f *Function) users(ctx context.Context, references []schedule.PipelineRef, visit func(store.Record) (more bool, err error)) error {
+	for _, ref := range references {
+		if more, err := f.usersOf(ctx, ref, visit); err != nil || !more {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f *Function) usersOf(ctx context.Context, ref schedule.PipelineRef, visit func(store.Record) (bool, error)) (more bool, err error) {
 	for token := ""; ; {
 		users, next, err := f.DB.Users(ctx, ref, token, 100)
 		if err != nil {
-			return err
+			return false, err
 		}
 		for _, u := range users {
 			r, err := f.DB.Schedule(ctx, u.Schedule)
@@ -138,14 +175,14 @@ func (f *Function) users(ctx context.Context, ref schedule.PipelineRef, visit fu
 				continue
 			}
 			if err != nil {
-				return err
+				return false, err
 			}
 			if more, err := visit(r); err != nil || !more {
-				return err
+				return false, err
 			}
 		}
 		if token = next; token == "" {
-			return nil
+			return true, nil
 		}
 	}
 }

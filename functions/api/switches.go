@@ -41,27 +41,38 @@ func (f *Function) getPipeline(r *http.Request) (answer, error) {
 // starts it.
 func (f *Function) whole(ctx context.Context, ref schedule.PipelineRef) (pipelineView, error) {
 	p, missing := f.describe(ctx, ref)
-	stop, err := f.stop(ctx, ref)
+	stops, err := f.DB.StopsOf(ctx, ref)
 	if err != nil {
 		return pipelineView{}, err
 	}
-	v := viewPipeline(p, stop)
+	var untold error
+	if missing == nil {
+		p.Also, untold = f.also(ctx, ref)
+	}
+	v := viewPipeline(p, schedule.StopOf(stops, append([]schedule.PipelineRef{ref}, p.Also...)...))
+	if untold != nil {
+		v.Notices = []string{untold.Error()}
+	}
 	if err := f.complete(ctx, &v, usersShown); err != nil {
 		return v, err
 	}
-	if errors.Is(missing, pipeline.ErrNotFound) && stop == nil && len(v.Schedules) == 0 {
+	if errors.Is(missing, pipeline.ErrNotFound) && v.Status == schedule.Active && len(v.Schedules) == 0 {
 		return v, problem.Newf(problem.NotFound, "%v", missing)
 	}
 	return v, nil
 }
 
-// stop is who has disabled a pipeline here; nil for nobody.
-func (f *Function) stop(ctx context.Context, ref schedule.PipelineRef) (*schedule.Stop, error) {
-	stop, err := f.DB.Stop(ctx, ref)
-	if errors.Is(err, store.ErrNotFound) {
-		return nil, nil
+// stop is who has disabled a pipeline here, under whichever reference; nil for nobody. untold says that it cannot be told
+// whether a stop is of this one: what is claimed waits until it can.
+func (f *Function) stop(ctx context.Context, ref schedule.PipelineRef) (stop *schedule.Stop, untold, err error) {
+	stops, err := f.DB.StopsOf(ctx, ref)
+	if err != nil {
+		return nil, nil, err
 	}
-	return &stop, err
+	ctx, cancel := context.WithTimeout(ctx, farWithin)
+	defer cancel()
+	stop, untold = pipeline.Stopped(ctx, f.Targets, ref, stops)
+	return stop, untold, nil
 }
 
 // wish is the body of a request that enables or disables a pipeline.
@@ -120,10 +131,16 @@ func (f *Function) disablePipeline(r *http.Request) (answer, error) {
 	if _, err := f.describe(ctx, ref); errors.Is(err, pipeline.ErrNotFound) {
 		return answer{}, problem.Newf(problem.NotFound, "%v", err)
 	}
+	var notices []string
+	also, untold := f.also(ctx, ref)
+	if untold != nil {
+		notices = append(notices, "schedules that start it under another reference were not looked at, as it could not be told which those are: what comes due of them waits until it is known, and is skipped then")
+	}
+	all := append([]schedule.PipelineRef{ref}, also...)
 	if w.withSchedules {
-		err = f.disableUsers(r, ref, w.note)
+		err = f.disableUsers(r, all, w.note)
 	} else {
-		err = f.refuseUsed(ctx, ref)
+		err = f.refuseUsed(ctx, all)
 	}
 	if err != nil {
 		return answer{}, err
@@ -133,8 +150,7 @@ func (f *Function) disablePipeline(r *http.Request) (answer, error) {
 		return answer{}, err
 	}
 	f.Log.InfoContext(ctx, "pipeline disabled", "pipeline", ref.String(), "by", stop.By)
-	var notices []string
-	if late, _, err := f.activeUsers(ctx, ref, activeNamed); err == nil && len(late) > 0 {
+	if late, _, err := f.activeUsers(ctx, all, activeNamed); err == nil && len(late) > 0 {
 		notices = append(notices, "schedules became active meanwhile: "+strings.Join(late, ", ")+"; what comes due of them is skipped")
 	}
 	if err := f.setActive(ctx, ref, false); err != nil {
@@ -154,11 +170,11 @@ func (f *Function) enablePipeline(r *http.Request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	stop, err := f.stop(ctx, ref)
+	stops, err := f.DB.StopsOf(ctx, ref)
 	if err != nil {
 		return answer{}, err
 	}
-	if _, err := f.describe(ctx, ref); errors.Is(err, pipeline.ErrNotFound) && stop == nil {
+	if _, err := f.describe(ctx, ref); errors.Is(err, pipeline.ErrNotFound) && schedule.StopOf(stops, ref) == nil {
 		return answer{}, problem.Newf(problem.NotFound, "%v", err)
 	}
 	if err := f.setActive(ctx, ref, true); err != nil && !errors.Is(err, pipeline.ErrNotFound) {
@@ -194,27 +210,35 @@ func (f *Function) switched(ctx context.Context, ref schedule.PipelineRef, notic
 			break
 		}
 	}
-	v.Notices = notices
+	if v.DisabledAs != nil {
+		notices = append(notices, "it stays disabled: "+v.DisabledAs.String()+" is the same pipeline now, and is disabled; enable that one")
+	}
+	v.Notices = append(notices, v.Notices...)
 	return answer{body: v}, err
 }
 
 // activeUsers names active schedules that start a pipeline, at most max; more says that there are others.
-func (f *Function) activeUsers(ctx context.Context, ref schedule.PipelineRef, max int) (names []string, more bool, err error) {
-	err = f.users(ctx, ref, func(r store.Record) (bool, error) {
-		if r.Schedule.Value.Status != schedule.Active {
+func (f *Function) activeUsers(ctx context.Context, references []schedule.PipelineRef, max int) (names []string, more bool, err error) {
+	err = f.users(ctx, references, func(r store.Record) (bool, error) {
+		s := r.Schedule.Value
+		if s.Status != schedule.Active {
 			return true, nil
 		}
-		if more = len(names) == max; !more {
-			names = append(names, r.Schedule.Value.Name)
+		if more = len(names) == max; more {
+			return false, nil
 		}
-		return !more, nil
+		if as := another(s.Pipeline, references[0]); as != nil {
+			s.Name += " (as " + as.String() + ")"
+		}
+		names = append(names, s.Name)
+		return true, nil
 	})
 	return names, more, err
 }
 
 // refuseUsed is an error while active schedules start a pipeline. It names them.
-func (f *Function) refuseUsed(ctx context.Context, ref schedule.PipelineRef) error {
-	names, more, err := f.activeUsers(ctx, ref, activeCounted)
+func (f *Function) refuseUsed(ctx context.Context, references []schedule.PipelineRef) error {
+	names, more, err := f.activeUsers(ctx, references, activeCounted)
 	if err != nil || len(names) == 0 {
 		return err
 	}
@@ -226,19 +250,19 @@ func (f *Function) refuseUsed(ctx context.Context, ref schedule.PipelineRef) err
 	if len(names) > activeNamed {
 		said += ", …"
 	}
-	p := problem.Newf(problem.Conflict, "pipeline %s is started by %s active schedule(s): %s", ref, count, said)
+	p := problem.Newf(problem.Conflict, "pipeline %s is started by %s active schedule(s): %s", references[0], count, said)
 	p.Detail = "Disable them first, or with it: with_schedules (on the command line --with-schedules)."
 	return p
 }
 
 // disableUsers disables the active schedules that start a pipeline, each with a note.
-func (f *Function) disableUsers(r *http.Request, ref schedule.PipelineRef, note string) error {
-	said := "pipeline " + ref.String() + " was disabled"
+func (f *Function) disableUsers(r *http.Request, references []schedule.PipelineRef, note string) error {
+	said := "pipeline " + references[0].String() + " was disabled"
 	if note != "" {
 		said += ": " + note
 	}
 	count, until := 0, time.Time{}
-	return f.users(r.Context(), ref, func(record store.Record) (bool, error) {
+	return f.users(r.Context(), references, func(record store.Record) (bool, error) {
 		if record.Schedule.Value.Status != schedule.Active {
 			return true, nil
 		}
@@ -249,7 +273,7 @@ func (f *Function) disableUsers(r *http.Request, ref schedule.PipelineRef, note 
 		if now.After(until) {
 			return false, problem.Newf(problem.Unavailable, "%d schedules were disabled, and there are more: ask for it again, to go on", count)
 		}
-		err := f.disableUser(r, record.Schedule.Value, ref, said, now)
+		err := f.disableUser(r, record.Schedule.Value, said, now)
 		if err == nil {
 			count++
 		}
@@ -257,9 +281,9 @@ func (f *Function) disableUsers(r *http.Request, ref schedule.PipelineRef, note 
 	})
 }
 
-func (f *Function) disableUser(r *http.Request, user schedule.Schedule, ref schedule.PipelineRef, note string, now time.Time) error {
+func (f *Function) disableUser(r *http.Request, user schedule.Schedule, note string, now time.Time) error {
 	_, err := f.DB.Edit(r.Context(), user.Name, now, func(s schedule.Schedule) (schedule.Schedule, error) {
-		if s.ID != user.ID || s.Status != schedule.Active || s.Pipeline.Key() != ref.Key() {
+		if s.ID != user.ID || s.Status != schedule.Active || s.Pipeline.Key() != user.Pipeline.Key() {
 			return s, nil
 		}
 		d := s.Definition
@@ -278,13 +302,13 @@ func (f *Function) checkStarts(ctx context.Context, d schedule.Definition, old *
 	if !starts(d, old) {
 		return nil
 	}
-	stop, err := f.stop(ctx, d.Pipeline)
+	stop, _, err := f.stop(ctx, d.Pipeline)
 	if err != nil {
 		return err
 	}
 	said := ""
 	if stop != nil {
-		said = stop.String()
+		said = stop.Of(d.Pipeline)
 	} else if _, has := f.Targets[d.Pipeline.Kind].(pipeline.Switch); has {
 		if p, _ := f.describe(ctx, d.Pipeline); p.Disabled {
 			said = "pipeline " + d.Pipeline.String() + " cannot run as it stands: " + p.Problem
@@ -303,9 +327,17 @@ func starts(d schedule.Definition, old *schedule.Schedule) bool {
 
 // stoppedNotices say that what an active schedule starts is disabled.
 func (f *Function) stoppedNotices(ctx context.Context, d schedule.Definition) ([]string, error) {
-	stop, err := f.stop(ctx, d.Pipeline)
-	if err != nil || stop == nil || d.Status != schedule.Active {
-		return nil, err
+	if d.Status != schedule.Active {
+		return nil, nil
 	}
-	return []string{stop.String() + "; what comes due is skipped"}, nil
+	stop, untold, err := f.stop(ctx, d.Pipeline)
+	switch {
+	case err != nil:
+		return nil, err
+	case untold != nil:
+		return []string{untold.Error() + "; one of them may be disabled, and what comes due waits until that is known"}, nil
+	case stop != nil:
+		return []string{stop.Of(d.Pipeline) + "; what comes due is skipped"}, nil
+	}
+	return nil, nil
 }

@@ -35,6 +35,7 @@ type overview struct {
 // group is a pipeline with its schedules.
 type group struct {
 	pipeline.Pipeline
+	listed    bool     // by its target, with its other references
 	Missing   string   // why it cannot be started
 	Unknown   string   // why it cannot be looked up now
 	Stop      *stopped // who has disabled it; nil for nobody
@@ -74,15 +75,15 @@ func (f *Function) overview(r *http.Request) (page, error) {
 		f.describe(ctx, g)
 	}
 	v.Groups = values(groups)
-	stops, err := f.stops(r.Context(), now)
+	stops, err := f.stops(r.Context())
 	if err != nil {
 		return page{}, err
 	}
 	for _, g := range v.Groups {
-		g.Stop = stops[g.Ref.Key()]
+		g.Stop = f.stop(ctx, g, stops, time.UTC, now)
 	}
 	if !v.Part && only == "" {
-		v.Stops, v.Stopped = firstStops(stops)
+		v.Stops, v.Stopped = firstStops(stops, now)
 	}
 	v.Trouble, v.Others = troubles(v.Groups)
 	runs, err := f.recent(r.Context(), v.Part || only != "", now)
@@ -146,7 +147,7 @@ func (f *Function) list(ctx context.Context, after string, groups map[schedule.P
 			continue
 		}
 		for _, p := range got {
-			groups[p.Ref] = &group{Pipeline: p}
+			groups[p.Ref] = &group{Pipeline: p, listed: true}
 		}
 		if goesOn != "" {
 			return k + ":" + goesOn, notices

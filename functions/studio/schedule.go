@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"carillon/shared/pipeline"
 	"carillon/shared/schedule"
 	"carillon/shared/store"
 )
@@ -77,9 +78,13 @@ func (f *Function) schedule(r *http.Request) (page, error) {
 	if succession := s.Succession(); succession != "" {
 		v.Notices, v.Waits = append(v.Notices, succession), s.Waits()
 	}
-	if v.Stop, err = f.stop(r.Context(), s.Pipeline, zone, now); err != nil {
+	stops, err := f.DB.StopsOf(r.Context(), s.Pipeline)
+	if err != nil {
 		return page{}, err
 	}
+	ctx, cancel := lookUp(r)
+	defer cancel()
+	v.Stop = f.stop(ctx, &group{Pipeline: pipeline.Pipeline{Ref: s.Pipeline}}, stops, zone, now)
 	running, err := f.DB.UnderWay(r.Context(), s.ID, underWay)
 	if err != nil {
 		return page{}, err

@@ -2,11 +2,11 @@ package studio
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strings"
 	"time"
 
+	"carillon/shared/pipeline"
 	"carillon/shared/schedule"
 	"carillon/shared/store"
 )
@@ -19,6 +19,7 @@ const (
 // stopped is who has disabled a pipeline, when and why.
 type stopped struct {
 	Ref      schedule.PipelineRef
+	As       string // the same, where it is another reference of the pipeline than the one that is shown; else ""
 	By, Note string
 	At       moment
 }
@@ -27,18 +28,15 @@ func stoppedOf(s schedule.Stop, zone *time.Location, now time.Time) *stopped {
 	return &stopped{Ref: s.Pipeline, By: s.By, Note: s.Note, At: at(s.At, zone, now)}
 }
 
-// stops are the pipelines that are disabled here, by their keys.
-func (f *Function) stops(ctx context.Context, now time.Time) (map[string]*stopped, error) {
-	all := map[string]*stopped{}
+// stops are the pipelines that are disabled here.
+func (f *Function) stops(ctx context.Context) (all []schedule.Stop, err error) {
 	token := ""
 	for range stopPages {
 		page, next, err := f.DB.Stops(ctx, token, store.MaxScan)
 		if err != nil {
 			return nil, err
 		}
-		for _, s := range page {
-			all[s.Pipeline.Key()] = stoppedOf(s, time.UTC, now)
-		}
+		all = append(all, page...)
 		if token = next; token == "" {
 			break
 		}
@@ -46,24 +44,30 @@ func (f *Function) stops(ctx context.Context, now time.Time) (map[string]*stoppe
 	return all, nil
 }
 
-// first are the first few of them, in the order of their names, and how many more there are.
-func firstStops(all map[string]*stopped) (first []*stopped, others int) {
-	for _, s := range all {
-		first = append(first, s)
+// firstStops are the first few of them, in the order of their names, and how many more there are.
+func firstStops(all []schedule.Stop, now time.Time) (first []*stopped, others int) {
+	slices.SortFunc(all, func(a, b schedule.Stop) int { return strings.Compare(a.Pipeline.String(), b.Pipeline.String()) })
+	for _, s := range all[:min(len(all), stopsShown)] {
+		first = append(first, stoppedOf(s, time.UTC, now))
 	}
-	slices.SortFunc(first, func(a, b *stopped) int { return strings.Compare(a.Ref.String(), b.Ref.String()) })
-	shown := min(len(first), stopsShown)
-	return first[:shown], len(first) - shown
+	return first, len(all) - len(first)
 }
 
-// stop is who has disabled a pipeline; nil for nobody.
-func (f *Function) stop(ctx context.Context, ref schedule.PipelineRef, zone *time.Location, now time.Time) (*stopped, error) {
-	s, err := f.DB.Stop(ctx, ref)
-	switch {
-	case errors.Is(err, store.ErrNotFound):
-		return nil, nil
-	case err != nil:
-		return nil, err
+// stop is who has disabled a pipeline, under whichever reference; nil for nobody that is known.
+func (f *Function) stop(ctx context.Context, g *group, stops []schedule.Stop, zone *time.Location, now time.Time) *stopped {
+	s := schedule.StopOf(stops, append([]schedule.PipelineRef{g.Ref}, g.Also...)...)
+	if s == nil && !g.listed {
+		var err error
+		if s, err = pipeline.Stopped(ctx, f.Targets, g.Ref, stops); err != nil {
+			f.Log.WarnContext(ctx, "whether a pipeline is disabled cannot be told", "pipeline", g.Ref.String(), "error", err)
+		}
 	}
-	return stoppedOf(s, zone, now), nil
+	if s == nil {
+		return nil
+	}
+	v := stoppedOf(*s, zone, now)
+	if s.Pipeline.Key() != g.Ref.Key() {
+		v.As = s.Pipeline.String()
+	}
+	return v
 }

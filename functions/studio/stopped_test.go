@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"carillon/shared/pipeline"
 	"carillon/shared/schedule"
 )
 
@@ -41,10 +42,29 @@ func TestDisabledPipelines(t *testing.T) {
 	hides(t, words(s.get(root+"?pipeline=fake:good")), "disabled")
 
 	id := s.asked(a, 30, func(o schedule.Occurrence) schedule.Occurrence {
-		return o.Stopped(schedule.Stop{Pipeline: a.Pipeline, By: "ann", At: noon}, noon)
+		return o.Stopped(a.Pipeline, schedule.Stop{Pipeline: a.Pipeline, By: "ann", At: noon}, noon)
 	})
 	shows(t, words(s.get(root)), "Skipped pipeline fake:Hello/Blue was disabled by ann at 2026-01-05T12:00:30Z")
 	shows(t, words(s.get(root+"/runs/"+id)), "pipeline fake:Hello/Blue was disabled by ann")
+}
+
+// A pipeline is disabled under whichever of its references, and the page says which one to enable.
+func TestDisabledUnderAnotherReference(t *testing.T) {
+	s := newSite(t)
+	far := &pipeline.Fake{}
+	s.page.Targets["batch_endpoint"] = far
+	score, blue := schedule.PipelineRef{Kind: "batch_endpoint", ID: "score"}, schedule.PipelineRef{Kind: "batch_endpoint", ID: "score/blue"}
+	far.Put(pipeline.Pipeline{Ref: score, Name: "Score", Also: []schedule.PipelineRef{blue}})
+	s.schedule(strings.Replace(quarterly("a", "score"), `"kind": "fake"`, `"kind": "batch_endpoint"`, 1))
+	if err := s.db.StopPipeline(t.Context(), schedule.Stop{Pipeline: blue, By: "ann", At: noon}); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{root, root + "?pipeline=batch_endpoint:score"} {
+		shows(t, words(s.get(path)), "Score batch_endpoint:score", "Disabled as batch_endpoint:score/blue by ann", "carillon pipelines enable batch_endpoint:score/blue")
+	}
+	shows(t, words(s.get(root+"/schedules/a")), "Its pipeline is disabled as batch_endpoint:score/blue by ann", "What comes due is skipped.")
+	far.Put(pipeline.Pipeline{Ref: score, Name: "Score"})
+	hides(t, words(s.get(root+"/schedules/a")), "disabled")
 }
 
 func TestManyDisabledPipelines(t *testing.T) {

@@ -2,38 +2,46 @@ package submit
 
 import (
 	"context"
-	"errors"
+	"time"
 
+	"carillon/shared/pipeline"
 	"carillon/shared/schedule"
-	"carillon/shared/store"
 )
 
-// stops are what is known of pipelines while the occurrences of a message are claimed: each is looked up once. nil
-// stands for one that may be started.
-type stops map[schedule.PipelineRef]*schedule.Stop
+// tellWithin is how long the far side may take to tell whether a stop is of the same pipeline. Others of the message are
+// claimed already.
+const tellWithin = 5 * time.Second
 
-// stopped returns who has disabled the pipeline that an occurrence is about to start, nil for nobody. d is the definition
-// of one that starts for the first time; one that may have been submitted is seen to its end. A claim that began before
-// a pipeline was disabled may still submit.
-func (f *Function) stopped(ctx context.Context, o schedule.Occurrence, d schedule.Definition, known stops) (*schedule.Stop, error) {
-	p := o.Pipeline
-	switch {
-	case o.Tried:
-		return nil, nil
-	case o.Attempts == 0:
-		p = d.Pipeline
+// starting is what is known of the pipeline that an occurrence is about to start.
+type starting struct {
+	pipeline schedule.PipelineRef
+	stop     *schedule.Stop // who has disabled it; nil for nobody
+	doubt    error          // whether somebody has cannot be told now
+}
+
+// stops are what is known of pipelines while the occurrences of a message are claimed: each is looked up once.
+type stops map[schedule.PipelineRef]starting
+
+// stopped tells whether the pipeline that an occurrence is about to start may be started. d is the definition of one that
+// starts for the first time; one that may have been submitted is seen to its end. A claim that began before a pipeline
+// was disabled may still submit.
+func (f *Function) stopped(ctx context.Context, o schedule.Occurrence, d schedule.Definition, known stops) (s starting, err error) {
+	if s.pipeline = o.Pipeline; o.Attempts == 0 {
+		s.pipeline = d.Pipeline
 	}
-	if stop, ok := known[p]; ok {
-		return stop, nil
+	if o.Tried {
+		return s, nil
 	}
-	stop, err := f.DB.Stop(ctx, p)
-	switch {
-	case errors.Is(err, store.ErrNotFound):
-		known[p] = nil
-	case err != nil:
-		return nil, err
-	default:
-		known[p] = &stop
+	if s, ok := known[s.pipeline]; ok {
+		return s, nil
 	}
-	return known[p], nil
+	all, err := f.DB.StopsOf(ctx, s.pipeline)
+	if err != nil {
+		return s, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, tellWithin)
+	defer cancel()
+	s.stop, s.doubt = pipeline.Stopped(ctx, f.Targets, s.pipeline, all)
+	known[s.pipeline] = s
+	return s, nil
 }

@@ -155,6 +155,9 @@ func (c *claiming) afterwards(ctx context.Context, found finding) (again bool) {
 		if counts(o) {
 			f.pause(ctx, o)
 		}
+	case !o.Buffered:
+		f.Log.WarnContext(ctx, "a submission is put off", "run", o.ID, "schedule", o.Schedule, "attempt", o.Attempts, "error", o.Error)
+		f.send(ctx, f.Submit, []string{o.ID}, o.Start.Sub(f.Now()))
 	default:
 		f.Log.InfoContext(ctx, "occurrence waits for its turn", "run", o.ID, "schedule", o.Schedule)
 		return true
@@ -238,16 +241,19 @@ func (f *Function) find(ctx context.Context, id string, tried schedule.Claim, kn
 			return found, err
 		}
 	}
-	stop, err := f.stopped(ctx, *to, definition, known)
+	p, err := f.stopped(ctx, *to, definition, known)
 	if err != nil {
 		return found, err
 	}
-	if stop != nil {
-		*to = to.Stopped(*stop, f.Now().UTC())
+	if p.stop != nil {
+		*to = to.Stopped(p.pipeline, *p.stop, f.Now().UTC())
 		return found, nil
 	}
 	if to.Attempts == 0 && (s.Overlap.Queues() || to.Kind == schedule.Backfilled) {
 		if starts, err := f.turn(ctx, &found, record); err != nil || !starts {
+			if p.doubt != nil {
+				found.turn.Cancel = nil // no run makes room for one that may not start
+			}
 			return found, err
 		}
 	}
@@ -263,8 +269,13 @@ func (f *Function) find(ctx context.Context, id string, tried schedule.Claim, kn
 		}
 	}
 	*to = to.Claimed(f.Owner, rand.Text(), f.Now())
+	state := record.State.Value.Claimed(*to)
+	if p.doubt != nil { // as if the far side had not taken it
+		if *to = to.Again(p.doubt, true, 0, f.Now()); counts(*to) {
+			state = state.Ended(*to)
+		}
+	}
 	if s != nil && s.ID == to.ScheduleID() {
-		state := record.State.Value.Claimed(*to)
 		found.change.State = record.Counted(state)
 		found.last = s.Status == schedule.Active && s.MaxRuns > 0 && state.Submitted >= s.MaxRuns
 	}

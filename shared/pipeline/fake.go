@@ -192,6 +192,12 @@ func (f *Fake) Get(ctx context.Context, ref schedule.PipelineRef) (Pipeline, err
 	return p.clone(), nil
 }
 
+// Also returns what the pipeline was put with.
+func (f *Fake) Also(ctx context.Context, ref schedule.PipelineRef) ([]schedule.PipelineRef, error) {
+	p, err := f.Get(ctx, ref)
+	return p.Also, err
+}
+
 func (p Pipeline) clone() Pipeline {
 	p.Parameters = maps.Clone(p.Parameters)
 	return p

@@ -100,8 +100,9 @@ type Pipeline struct {
 	Places   bool              `json:"-"`                 // a schedule may say where outputs go
 	Settings bool              `json:"-"`                 // a schedule may give settings
 
-	Deployments []string `json:"deployments,omitempty"`        // of an endpoint, by name, where a list tells them
-	Default     string   `json:"default_deployment,omitempty"` // the one that the endpoint itself stands for
+	Also        []schedule.PipelineRef `json:"-"`                            // other references that stand for it at the moment, where a list tells them
+	Deployments []string               `json:"deployments,omitempty"`        // of an endpoint, by name, where a list tells them
+	Default     string                 `json:"default_deployment,omitempty"` // the one that the endpoint itself stands for
 }
 
 // Report is what a target says of a run.

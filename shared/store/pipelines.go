@@ -102,13 +102,19 @@ func (db *DB) LastRun(ctx context.Context, pipelines ...schedule.PipelineRef) (i
 	return id, nil
 }
 
-// prefixStop: stop|HASH says that a pipeline is not to be started (schedule.Stop). It stands in the shard that the
-// pipeline gives, so that the record of the change can be written with it.
+// prefixStop: stop|FAMILY|HASH says that a pipeline is not to be started (schedule.Stop). It stands in the shard that the
+// pipeline's family gives, so that the record of the change can be written with it, and those of a family are read at once.
 const prefixStop = "stop|"
 
+func stopsPrefix(p schedule.PipelineRef) (part, prefix string) {
+	family, spread := hashed(p.Family())
+	return partition(spread), prefixStop + family + "|"
+}
+
 func stopKey(p schedule.PipelineRef) (part, sort, hash string) {
-	hash, spread := hashed(p.Key())
-	return partition(spread), prefixStop + hash, hash
+	part, prefix := stopsPrefix(p)
+	hash, _ = hashed(p.Key())
+	return part, prefix + hash, hash
 }
 
 // StopPipeline keeps a pipeline from being started by claims that begin from then on, and records who has done it. A
@@ -134,14 +140,25 @@ func (db *DB) StartPipeline(ctx context.Context, p schedule.PipelineRef, by, not
 	return nil
 }
 
-// Stop reads the stop of a pipeline. The error wraps ErrNotFound when it has none.
-func (db *DB) Stop(ctx context.Context, p schedule.PipelineRef) (s schedule.Stop, err error) {
-	part, sort, _ := stopKey(p)
-	row, err := db.driver.Get(ctx, part, sort)
-	if err != nil {
-		return s, fmt.Errorf("the stop of pipeline %s: %w", p, err)
+// StopsOf reads the stops of a pipeline's family: its own, and those of references that may stand for the same pipeline.
+func (db *DB) StopsOf(ctx context.Context, p schedule.PipelineRef) (stops []schedule.Stop, err error) {
+	part, prefix := stopsPrefix(p)
+	for from := prefix; ; {
+		rows, err := db.driver.Scan(ctx, part, from, endOf(prefix), MaxScan)
+		if err != nil {
+			return nil, fmt.Errorf("the stops of pipeline %s: %w", p, err)
+		}
+		for _, row := range rows {
+			var s schedule.Stop
+			if err := decode(row, &s); err != nil {
+				return nil, err
+			}
+			stops, from = append(stops, s), After(row.Sort)
+		}
+		if len(rows) < MaxScan {
+			return stops, nil
+		}
 	}
-	return s, decode(row, &s)
 }
 
 // Stops returns the stops of pipelines, in no order that means anything, at most max, after a token of an earlier call.

@@ -255,8 +255,16 @@ func TestLastRun(t *testing.T) {
 func TestStops(t *testing.T) {
 	db, driver := open(t)
 	p := ref("batch_endpoint", "Train/Blue")
-	if _, err := db.Stop(ctx, p); !errors.Is(err, store.ErrNotFound) {
-		t.Errorf("there is a stop: %v", err)
+	stops := func(p schedule.PipelineRef) []schedule.Stop {
+		t.Helper()
+		stops, err := db.StopsOf(ctx, p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return stops
+	}
+	if got := stops(p); len(got) > 0 {
+		t.Errorf("there is a stop: %v", got)
 	}
 	if err := db.StartPipeline(ctx, p, "ann", "", start); err != nil {
 		t.Errorf("one that is not stopped: %v", err)
@@ -265,13 +273,14 @@ func TestStops(t *testing.T) {
 	if err := db.StopPipeline(ctx, first); err != nil {
 		t.Fatal(err)
 	}
-	got, err := db.Stop(ctx, ref("batch_endpoint", "train/blue"))
-	if err != nil || got != first {
-		t.Errorf("%+v, %v", got, err)
+	for _, one := range []schedule.PipelineRef{ref("batch_endpoint", "train/blue"), ref("batch_endpoint", "TRAIN"), ref("batch_endpoint", "train/green")} {
+		if got := stops(one); len(got) != 1 || got[0] != first {
+			t.Errorf("of the family of %s: %+v", one, got)
+		}
 	}
-	for _, other := range []schedule.PipelineRef{ref("batch_endpoint", "train"), ref("pipeline_job", "train/blue"), ref("local", "a")} {
-		if _, err := db.Stop(ctx, other); !errors.Is(err, store.ErrNotFound) {
-			t.Errorf("%s is stopped, too: %v", other, err)
+	for _, other := range []schedule.PipelineRef{ref("batch_endpoint", "train2"), ref("pipeline_job", "train/blue"), ref("local", "a")} {
+		if got := stops(other); len(got) > 0 {
+			t.Errorf("of the family of %s: %+v", other, got)
 		}
 	}
 	for i := range 9 {
@@ -298,15 +307,23 @@ func TestStops(t *testing.T) {
 	if err := db.StartPipeline(ctx, ref("batch_endpoint", "TRAIN/blue"), "bob", "fixed", start.Add(time.Hour)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := db.Stop(ctx, p); !errors.Is(err, store.ErrNotFound) {
-		t.Errorf("still stopped: %v", err)
+	if got := stops(p); len(got) > 0 {
+		t.Errorf("still stopped: %v", got)
+	}
+	if n := rows(t, driver); n["stop"] != 9 {
+		t.Errorf("rows %v", n)
+	}
+	for i := range 1100 {
+		if err := db.StopPipeline(ctx, schedule.Stop{Pipeline: ref([]string{"published", "pipeline_endpoint"}[i%2], fmt.Sprint(i)), At: start}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := stops(ref("published", "other")); len(got) != 1100 {
+		t.Errorf("%d of v1", len(got))
 	}
 	audits, _, err := db.Audits(ctx, "", "", 100, func(a schedule.Audit) bool { return a.Pipeline != nil && a.Pipeline.Kind == p.Kind })
 	if err != nil || len(audits) != 2 || audits[0].What != schedule.WasEnabled || audits[0].By != "bob" || audits[0].Note != "fixed" ||
 		audits[1].What != schedule.WasDisabled || audits[1].By != "ann" || *audits[1].Pipeline != p {
 		t.Errorf("%+v, %v", audits, err)
-	}
-	if n := rows(t, driver); n["stop"] != 9 {
-		t.Errorf("rows %v", n)
 	}
 }

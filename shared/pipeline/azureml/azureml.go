@@ -35,6 +35,8 @@ const (
 // occurrence.
 const OccurrenceTag = "carillon_occurrence"
 
+const endpointList = "/PipelineEndpoints"
+
 const scheduleTag = "carillon_schedule"
 
 // Workspace is one workspace. It is safe for concurrent use, needs no closing, and calls no host but its own, the
@@ -100,7 +102,7 @@ func Open(c Config) (*Workspace, error) {
 func (w *Workspace) Targets() map[string]pipeline.Target {
 	return map[string]pipeline.Target{
 		Published:        switched{&v1{w: w, kind: Published, submit: "/PipelineRuns/PipelineSubmit/", list: "/Pipelines"}},
-		PipelineEndpoint: &v1{w: w, kind: PipelineEndpoint, submit: "/PipelineRuns/PipelineEndpointSubmit/Id/", list: "/PipelineEndpoints"},
+		PipelineEndpoint: &v1{w: w, kind: PipelineEndpoint, submit: "/PipelineRuns/PipelineEndpointSubmit/Id/", list: endpointList},
 		BatchEndpoint:    &batch{v2{w: w, kind: BatchEndpoint}},
 		PipelineJob:      &jobs{v2{w: w, kind: PipelineJob}},
 	}

@@ -127,19 +127,22 @@ func (t *batch) deployments(ctx context.Context, e endpointEntity) (all []deploy
 func (t *batch) add(page *catalog, e endpointEntity, deployments []deploymentEntity) {
 	standard := door{endpoint: e}
 	var names []string
+	var also []schedule.PipelineRef
 	for _, d := range deployments {
 		names = append(names, d.Name)
 		behind := door{endpoint: e, deployment: d}
 		behind.problem = behind.closed()
-		page.add(t.pipeline(e.Name+"/"+d.Name, behind))
+		p := t.pipeline(e.Name+"/"+d.Name, behind)
 		if strings.EqualFold(d.Name, e.Properties.Defaults.DeploymentName) {
-			standard.deployment = d
+			standard.deployment, p.Also = d, []schedule.PipelineRef{{Kind: t.kind, ID: e.Name}}
+			also = []schedule.PipelineRef{p.Ref}
 		}
+		page.add(p)
 	}
 	standard.problem = standard.closed()
 	slices.Sort(names)
 	p := t.pipeline(e.Name, standard)
-	p.Deployments, p.Default = names, standard.deployment.Name
+	p.Deployments, p.Default, p.Also = names, standard.deployment.Name, also
 	page.add(p)
 }
 
@@ -159,7 +162,7 @@ func (t *batch) Get(ctx context.Context, ref schedule.PipelineRef) (pipeline.Pip
 		return pipeline.Pipeline{}, err
 	}
 	if ref.Kind != t.kind || !doorID.MatchString(ref.ID) {
-		return pipeline.Pipeline{}, fmt.Errorf("pipeline %s: %w", ref, pipeline.ErrNotFound)
+		return pipeline.Pipeline{}, unknown(ref)
 	}
 	d, err := t.w.door(ctx, ref.ID)
 	if err != nil {
@@ -209,7 +212,9 @@ func (t *jobs) List(ctx context.Context, after string, max int) (page []pipeline
 			err, goesOn = fmt.Errorf("%s: %w", id, failed), true
 			return false
 		case !gone && d.unfit() == "":
-			page = append(page, t.pipeline(id, d))
+			p := t.pipeline(id, d)
+			p.Also = t.newest(jobID.FindStringSubmatch(id)[1])
+			page = append(page, p)
 		}
 		seen = id
 		return true
@@ -235,7 +240,7 @@ func (t *jobs) Get(ctx context.Context, ref schedule.PipelineRef) (pipeline.Pipe
 		return pipeline.Pipeline{}, err
 	}
 	if ref.Kind != t.kind || !jobID.MatchString(ref.ID) {
-		return pipeline.Pipeline{}, fmt.Errorf("pipeline %s: %w", ref, pipeline.ErrNotFound)
+		return pipeline.Pipeline{}, unknown(ref)
 	}
 	var d declaration
 	var problem string

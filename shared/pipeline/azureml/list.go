@@ -42,13 +42,29 @@ func (t *v1) pipeline(e entity) pipeline.Pipeline {
 func (t *v1) List(ctx context.Context, after string, max int) ([]pipeline.Pipeline, string, error) {
 	page := catalog{after: after, max: max}
 	err := t.each(ctx, func(e entity) bool {
-		page.add(t.pipeline(e))
+		p := t.pipeline(e)
+		p.Also = e.behind()
+		page.add(p)
 		return true
 	})
+	if err == nil && t.kind == Published && len(page.page) > 0 {
+		err = t.addEndpoints(ctx, page.page)
+	}
 	if err != nil {
 		return nil, "", fmt.Errorf("pipelines of kind %s: %w", t.kind, err)
 	}
 	return page.page, page.next(), nil
+}
+
+// addEndpoints says of pipelines which endpoints stand for them.
+func (t *v1) addEndpoints(ctx context.Context, page []pipeline.Pipeline) error {
+	return t.w.eachEndpoint(ctx, func(e entity) {
+		for i := range page {
+			if strings.EqualFold(page[i].Ref.ID, e.DefaultPipelineID) {
+				page[i].Also = append(page[i].Also, schedule.PipelineRef{Kind: PipelineEndpoint, ID: e.ID})
+			}
+		}
+	})
 }
 
 // Get returns one pipeline. The route of a single endpoint is not established: it is looked for in the list. Its
@@ -58,7 +74,7 @@ func (t *v1) Get(ctx context.Context, ref schedule.PipelineRef) (pipeline.Pipeli
 		return pipeline.Pipeline{}, err
 	}
 	if ref.Kind != t.kind || !id.MatchString(ref.ID) {
-		return pipeline.Pipeline{}, fmt.Errorf("pipeline %s: %w", ref, pipeline.ErrNotFound)
+		return pipeline.Pipeline{}, unknown(ref)
 	}
 	get := t.published
 	if t.kind == PipelineEndpoint {
