@@ -251,7 +251,7 @@ func (f *Function) refuseUsed(ctx context.Context, references []schedule.Pipelin
 		said += ", …"
 	}
 	p := problem.Newf(problem.Conflict, "pipeline %s is started by %s active schedule(s): %s", references[0], count, said)
-	p.Detail = "Disable them first, or with it: with_schedules (on the command line --with-schedules)."
+	p.Detail = "Disable them first, or have that done with it: with_schedules (on the command line --with-schedules)."
 	return p
 }
 

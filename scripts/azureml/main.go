@@ -1,6 +1,6 @@
-// Command azureml is an Azure Machine Learning workspace to try Carillon with: the services of azuremltest with one
-// published pipeline, one batch endpoint and one component, whose runs take some seconds, and the token endpoint of a
-// managed identity. What it does not prove stands in azuremltest.
+// Command azureml is an Azure Machine Learning workspace to try Carillon with: the services of azuremltest with a
+// published pipeline and its endpoint, a batch endpoint with two deployments and a component, whose runs take some
+// seconds, and the token endpoint of a managed identity. What it does not prove stands in azuremltest.
 package main
 
 import (
@@ -42,8 +42,9 @@ func main() {
 
 // fill puts up what can be run, and prints what schedules write for it.
 func fill(workspace *azuremltest.Service) {
-	const id = "aaaaaaaa-0000-4000-8000-000000000001"
-	workspace.Put(azuremltest.Pipeline{ID: id, Name: "train"})
+	const id, endpoint = "aaaaaaaa-0000-4000-8000-000000000001", "bbbbbbbb-0000-4000-8000-000000000001"
+	workspace.Put(azuremltest.Pipeline{ID: id, Name: "train", Description: "Trains a model, as v1 does"})
+	workspace.PutEndpoint(azuremltest.Endpoint{ID: endpoint, Name: "train", Description: "Whichever version is the default", Pipeline: id})
 	workspace.PutComponent(azuremltest.Component{
 		Name: "train", Version: "1", DisplayName: "Train", Description: "Trains a model on a folder of data",
 		Inputs: map[string]azuremltest.ComponentInput{
@@ -53,11 +54,14 @@ func fill(workspace *azuremltest.Service) {
 	})
 	workspace.PutBatchEndpoint(azuremltest.BatchEndpoint{
 		Name: "nightly", Description: "Trains each night", Default: "blue",
-		Deployments: []azuremltest.Deployment{{Name: "blue", Component: "train:1"}},
+		Deployments: []azuremltest.Deployment{
+			{Name: "blue", Component: "train:1"}, {Name: "green", Component: "train:1", Description: "The next one"},
+		},
 	})
 	old(workspace, id)
 	fmt.Printf("# a published pipeline (v1):                   {kind: published, id: %s}\n", id)
-	fmt.Println("# a batch endpoint, inputs data and epochs:    {kind: batch_endpoint, id: nightly}")
+	fmt.Printf("# its endpoint (v1):                           {kind: pipeline_endpoint, id: %s}\n", endpoint)
+	fmt.Println("# a batch endpoint, inputs data and epochs:    {kind: batch_endpoint, id: nightly}, or nightly/blue, nightly/green")
 	fmt.Println("# a component, the same, as a pipeline job:    {kind: pipeline_job, id: \"component:train:1\"}")
 }
 

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"encoding/json"
 	"maps"
 	"net/http"
@@ -83,7 +84,10 @@ func disablePipeline() *cobra.Command {
 pipelines of Azure ML v1 are disabled in their workspace, too.
 
 It is refused while an active schedule starts the pipeline. With --with-schedules those are disabled first; enabling the
-pipeline does not enable them again.`,
+pipeline does not enable them again.
+
+An endpoint and its default deployment are the same pipeline, as are component:NAME@latest and the newest version: what is
+disabled is not started as the other either. Other deployments and versions are pipelines of their own.`,
 		Example: `  carillon pipelines disable local:hello --with-schedules --note "wrong data"`,
 		Args:    onePipeline,
 	}
@@ -132,14 +136,19 @@ type pipelineView struct {
 	Required    []string // parameters without a default
 	Problem     string
 	Deployments []string
-	Default     string `json:"default_deployment"`
+	Default     string                 `json:"default_deployment"`
+	Also        []schedule.PipelineRef // other references that stand for it now
 	Status      string
-	DisabledIn  []string             `json:"disabled_in"`
-	StatusNote  *schedule.StatusNote `json:"status_note"`
-	Schedules   []struct{ Name, Status string }
-	More        bool     `json:"more_schedules"`
-	LastRun     *runView `json:"last_run"`
-	Notices     []string
+	DisabledIn  []string              `json:"disabled_in"`
+	DisabledAs  *schedule.PipelineRef `json:"disabled_as"`
+	StatusNote  *schedule.StatusNote  `json:"status_note"`
+	Schedules   []struct {
+		Name, Status string
+		As           *schedule.PipelineRef
+	}
+	More    bool     `json:"more_schedules"`
+	LastRun *runView `json:"last_run"`
+	Notices []string
 }
 
 func (v pipelineView) row() []string {
@@ -147,22 +156,38 @@ func (v pipelineView) row() []string {
 	if v.LastRun != nil {
 		last = v.LastRun.outcome() + " " + v.LastRun.latest()
 	}
-	return []string{v.Pipeline.String(), v.Name, v.Status, orDash(cut(strings.Join(v.users(), ", "))), orDash(last), cut(v.note())}
+	// Of another kind the id is too long for a column.
+	kind := func(p schedule.PipelineRef) string { return cmp.Or(strings.TrimPrefix(v.short(p), p.String()), p.Kind) }
+	return []string{v.Pipeline.String(), v.Name, v.Status, orDash(cut(strings.Join(v.users(kind), ", "))), orDash(last), cut(v.note())}
 }
 
-// users are the schedules that start it, as far as they are told.
-func (v pipelineView) users() (names []string) {
+// users are the schedules that start it, as far as they are told; as writes the other references by which some do.
+func (v pipelineView) users(as func(schedule.PipelineRef) string) (names []string) {
 	for _, s := range v.Schedules {
-		name := s.Name
+		var more []string
 		if s.Status != string(schedule.Active) {
-			name += " (" + s.Status + ")"
+			more = append(more, s.Status)
 		}
-		names = append(names, name)
+		if s.As != nil {
+			more = append(more, "as "+as(*s.As))
+		}
+		if len(more) > 0 {
+			s.Name += " (" + strings.Join(more, ", ") + ")"
+		}
+		names = append(names, s.Name)
 	}
 	if v.More {
 		names = append(names, "…")
 	}
 	return names
+}
+
+// short is another reference beside this one: of its kind, the id alone.
+func (v pipelineView) short(p schedule.PipelineRef) string {
+	if p.Kind == v.Pipeline.Kind {
+		return p.ID
+	}
+	return p.String()
 }
 
 // note is what is to be known of it first.
@@ -181,7 +206,11 @@ func (v pipelineView) why() string {
 	if v.StatusNote == nil {
 		return ""
 	}
-	said := by("disabled", v.StatusNote.By)
+	said := "disabled"
+	if v.DisabledAs != nil {
+		said += " as " + v.short(*v.DisabledAs)
+	}
+	said = by(said, v.StatusNote.By)
 	if v.StatusNote.Note != "" {
 		said += ": " + v.StatusNote.Note
 	}
@@ -191,7 +220,7 @@ func (v pipelineView) why() string {
 // line says what has become of it.
 func (v pipelineView) line() string {
 	said := safe(v.Pipeline.String()+" is "+v.Status) + "\n"
-	if users := v.users(); len(users) > 0 {
+	if users := v.users(v.short); len(users) > 0 {
 		said += safe("  schedules: "+strings.Join(users, ", ")) + "\n"
 	}
 	return said + noted(v.Notices)
@@ -200,6 +229,11 @@ func (v pipelineView) line() string {
 func (v pipelineView) sheet() string {
 	var s sheet
 	s.line("Pipeline", v.Pipeline.String())
+	var also []string
+	for _, p := range v.Also {
+		also = append(also, p.String()+", at the moment")
+	}
+	s.lines("Same as", also)
 	s.line("Name", v.Name)
 	s.line("Description", v.Description)
 	status := v.Status
@@ -219,7 +253,7 @@ func (v pipelineView) sheet() string {
 		}
 	}
 	s.lines("Deployments", v.Deployments)
-	s.lines("Schedules", v.users())
+	s.lines("Schedules", v.users(v.short))
 	if v.LastRun != nil {
 		s.line("Last run", v.LastRun.summary())
 	}

@@ -5,6 +5,7 @@ import "testing"
 const (
 	helloPipeline = `{"pipeline":{"kind":"local","id":"hello"},"name":"Hello","description":"Greets somebody and says when.","parameters":{"empty":"","path":"","who":"world"},"required":["path"],"status":"Active","schedules":[{"name":"every-15-minutes","status":"Active"},{"name":"old","status":"Disabled"}],"last_run":` + lastRun + `}`
 	trainPipeline = `{"pipeline":{"kind":"batch_endpoint","id":"train/blue"},"name":"train","deployments":["blue","green"],"default_deployment":"blue","status":"Disabled","disabled_in":["carillon"],"status_note":{"note":"wrong\u001b data","by":"ann@vm","at":"2026-11-22T19:10:24Z"},"schedules":[{"name":"a","status":"Disabled"},{"name":"b","status":"Disabled"}],"more_schedules":true}`
+	scorePipeline = `{"pipeline":{"kind":"batch_endpoint","id":"score"},"name":"score","description":"Scores","also":[{"kind":"batch_endpoint","id":"score/blue"}],"status":"Disabled","disabled_in":["carillon"],"disabled_as":{"kind":"batch_endpoint","id":"score/blue"},"status_note":{"by":"ann","at":"2026-11-22T19:10:24Z"},"schedules":[{"name":"a","status":"Active"},{"name":"b","status":"Disabled","as":{"kind":"batch_endpoint","id":"score/blue"}},{"name":"c","status":"Active","as":{"kind":"other","id":"x"}}]}`
 )
 
 func TestPipelines(t *testing.T) {
@@ -42,6 +43,25 @@ Schedules:    a (Disabled)
               b (Disabled)
               …
 `,
+		},
+		{
+			name: "under another reference", args: "pipelines get batch_endpoint:score",
+			exchanges: []exchange{{request: "GET /api/pipelines/batch_endpoint?id=score", answer: scorePipeline}},
+			stdout: `Pipeline:     batch_endpoint:score
+Same as:      batch_endpoint:score/blue, at the moment
+Name:         score
+Description:  Scores
+Status:       Disabled (in: carillon)
+              disabled as score/blue by ann at 2026-11-22 19:10:24 UTC
+Schedules:    a
+              b (Disabled, as score/blue)
+              c (as other:x)
+`,
+		},
+		{
+			name: "enable one that stays disabled", args: "pipelines enable batch_endpoint:score",
+			exchanges: []exchange{{request: "POST /api/pipelines/batch_endpoint/enable?id=score", answer: scorePipeline[:len(scorePipeline)-1] + `,"notices":["it stays disabled"]}`}},
+			stdout:    "batch_endpoint:score is Disabled\n  schedules: a, b (Disabled, as score/blue), c (as other:x)\n  note: it stays disabled\n",
 		},
 		{
 			name: "get another", args: "pipelines get local:hello",

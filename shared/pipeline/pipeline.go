@@ -101,7 +101,7 @@ type Pipeline struct {
 	Settings bool              `json:"-"`                 // a schedule may give settings
 
 	Also        []schedule.PipelineRef `json:"-"`                            // other references that stand for it at the moment, where a list tells them
-	Deployments []string               `json:"deployments,omitempty"`        // of an endpoint, by name, where a list tells them
+	Deployments []string               `json:"deployments,omitempty"`        // of an endpoint, by name
 	Default     string                 `json:"default_deployment,omitempty"` // the one that the endpoint itself stands for
 }
 

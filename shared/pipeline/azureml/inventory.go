@@ -126,10 +126,8 @@ func (t *batch) deployments(ctx context.Context, e endpointEntity) (all []deploy
 // add adds an endpoint and its deployments.
 func (t *batch) add(page *catalog, e endpointEntity, deployments []deploymentEntity) {
 	standard := door{endpoint: e}
-	var names []string
 	var also []schedule.PipelineRef
 	for _, d := range deployments {
-		names = append(names, d.Name)
 		behind := door{endpoint: e, deployment: d}
 		behind.problem = behind.closed()
 		p := t.pipeline(e.Name+"/"+d.Name, behind)
@@ -140,10 +138,17 @@ func (t *batch) add(page *catalog, e endpointEntity, deployments []deploymentEnt
 		page.add(p)
 	}
 	standard.problem = standard.closed()
-	slices.Sort(names)
 	p := t.pipeline(e.Name, standard)
-	p.Deployments, p.Default, p.Also = names, standard.deployment.Name, also
+	p.Deployments, p.Default, p.Also = namesOf(deployments), standard.deployment.Name, also
 	page.add(p)
+}
+
+func namesOf(deployments []deploymentEntity) (names []string) {
+	for _, d := range deployments {
+		names = append(names, d.Name)
+	}
+	slices.Sort(names)
+	return names
 }
 
 func (t *batch) pipeline(id string, d door) pipeline.Pipeline {
@@ -156,7 +161,7 @@ func (t *batch) pipeline(id string, d door) pipeline.Pipeline {
 	return p
 }
 
-// Get returns an endpoint as it is now.
+// Get returns an endpoint as it is now, with the names of its deployments.
 func (t *batch) Get(ctx context.Context, ref schedule.PipelineRef) (pipeline.Pipeline, error) {
 	if err := ctx.Err(); err != nil {
 		return pipeline.Pipeline{}, err
@@ -170,6 +175,13 @@ func (t *batch) Get(ctx context.Context, ref schedule.PipelineRef) (pipeline.Pip
 	}
 	p := t.pipeline(ref.ID, d)
 	d.declared.describe(&p)
+	if strings.Contains(ref.ID, "/") {
+		return p, nil
+	}
+	p.Default = d.deployment.Name
+	if all, err := t.deployments(ctx, endpointEntity{Name: ref.ID}); err == nil { // else it is described without them
+		p.Deployments = namesOf(all)
+	}
 	return p, nil
 }
 

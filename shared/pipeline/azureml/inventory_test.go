@@ -78,6 +78,14 @@ func TestListBatchEndpoints(t *testing.T) {
 	if err != nil || !reflect.DeepEqual(p.Parameters, map[string]string{"who": "world", "data": "", "times": ""}) || p.Required != nil {
 		t.Errorf("%+v, %v", p, err)
 	}
+	p, err = f.targets[azureml.BatchEndpoint].Get(t.Context(), all[3].Ref)
+	if err != nil || !slices.Equal(p.Deployments, []string{"blue", "green", "red"}) || p.Default != "green" || len(p.Parameters) != 3 {
+		t.Errorf("%+v, %v", p, err)
+	}
+	f.Fail(azuremltest.ListDeployments, azuremltest.Fault{Status: 500})
+	if p, err = f.targets[azureml.BatchEndpoint].Get(t.Context(), all[3].Ref); err != nil || p.Deployments != nil || len(p.Parameters) != 3 {
+		t.Errorf("%+v, %v", p, err)
+	}
 	f.Fail(azuremltest.ListDeployments, azuremltest.Fault{Of: "empty", Status: 404}) // it has just gone
 	if got, _, err := f.targets[azureml.BatchEndpoint].List(t.Context(), "", 1000); err != nil || !slices.Equal(idsOf(got), want[1:]) {
 		t.Errorf("%v, %v", idsOf(got), err)

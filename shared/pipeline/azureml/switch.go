@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"carillon/shared/pipeline"
@@ -18,7 +19,7 @@ type switched struct{ *v1 }
 var _ pipeline.Switch = switched{}
 
 // SetActive sets the status of a published pipeline and sees that it has it. The service refuses to disable one that an
-// active v1 schedule names.
+// active v1 schedule names: the error names those, too.
 func (t switched) SetActive(ctx context.Context, ref schedule.PipelineRef, active bool) error {
 	if ref.Kind != t.kind || !id.MatchString(ref.ID) {
 		return fmt.Errorf("pipeline %s: %w", ref, pipeline.ErrNotFound)
@@ -27,6 +28,8 @@ func (t switched) SetActive(ctx context.Context, ref schedule.PipelineRef, activ
 	if err == nil && is != active {
 		if err = t.setStatus(ctx, ref.ID, active); err == nil {
 			is, err = t.active(ctx, ref.ID)
+		} else if !active && (answered(err, refusals...) || answered(err, http.StatusConflict)) {
+			err = t.withSchedules(ctx, ref.ID, err)
 		}
 		if err == nil && is != active {
 			err = errors.New("the workspace took the request, and its status is as before; look at it in the studio")
@@ -43,6 +46,28 @@ func (t switched) active(ctx context.Context, pipelineID string) (bool, error) {
 	e, err := t.published(ctx, pipelineID)
 	return !strings.EqualFold(string(e.EntityStatus), string(disabled)), err
 }
+
+// withSchedules adds to a refusal which active schedules of the workspace start a pipeline, as far as it tells.
+func (t switched) withSchedules(ctx context.Context, pipelineID string, refusal error) error {
+	type user struct {
+		Name, PipelineID string
+		EntityStatus     entityStatus
+	}
+	var names []string
+	err := eachEntity(ctx, t.w, "/Schedules", func(s user) bool {
+		if strings.EqualFold(s.PipelineID, pipelineID) && !strings.EqualFold(string(s.EntityStatus), string(disabled)) {
+			names = append(names, tidy(s.Name))
+		}
+		return len(names) < mostNamed
+	})
+	if err != nil || len(names) == 0 {
+		return refusal
+	}
+	slices.Sort(names)
+	return fmt.Errorf("%w; its active schedules there, to be disabled first: %s", refusal, strings.Join(names, ", "))
+}
+
+const mostNamed = 20 // schedules in an error
 
 // setStatus: the form of the body is not established; it is the status by its name, which is what Microsoft's client
 // gives to its generated code. This is the place to change: whoever asks looks at what has become of it.

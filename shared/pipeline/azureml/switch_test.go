@@ -74,8 +74,15 @@ func TestASwitchThatDoesNot(t *testing.T) {
 	if err := set(t.Context(), published(succeeds), true); err == nil || !strings.Contains(err.Error(), "as before") {
 		t.Errorf("a service that does nothing: %v", err)
 	}
-	f.PutV1Schedule(azuremltest.V1Entity("s", "s", fails, "e", nil))
+	f.PutV1Schedule(
+		azuremltest.V1Entity("s1", "daily", fails, "e", nil), azuremltest.V1Entity("s2", "at night", strings.ToUpper(fails), "e", nil),
+		azuremltest.V1Entity("s3", "no more", fails, "e", map[string]any{"EntityStatus": "Disabled"}), azuremltest.V1Entity("s4", "another's", waits, "e", nil),
+	)
+	if err := set(t.Context(), published(fails), false); err == nil || !strings.HasSuffix(err.Error(), "to be disabled first: at night, daily") {
+		t.Errorf("active schedules name it: %v", err)
+	}
+	f.Fail(azuremltest.ListSchedules, azuremltest.Fault{Status: 500})
 	if err := set(t.Context(), published(fails), false); err == nil || !strings.Contains(err.Error(), "active schedules") {
-		t.Errorf("an active schedule names it: %v", err)
+		t.Errorf("active schedules name it, and they cannot be told: %v", err)
 	}
 }
