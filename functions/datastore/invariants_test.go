@@ -192,7 +192,7 @@ func (w *simulation) whole(found map[string]map[string][]outcome) {
 
 // orphans: rows that belong to nothing.
 func (w *simulation) orphans() {
-	stands, open, occurrences := map[string]bool{}, map[string]bool{}, map[string]bool{}
+	stands, open, occurrences, ran := map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for name, x := range w.watching {
 		r, err := w.db.Schedule(w.t.Context(), name)
 		if err != nil {
@@ -200,6 +200,9 @@ func (w *simulation) orphans() {
 		}
 		stands[name], stands[x.schedule.ID] = true, true
 		open[r.Window.Value.Occurrence] = true
+		if last := r.State.Value.Ran; last != nil {
+			ran[last.Occurrence] = true
+		}
 	}
 	for _, o := range w.occurrences() {
 		occurrences[o.ID] = true
@@ -221,12 +224,18 @@ func (w *simulation) orphans() {
 			owned = json.Unmarshal(row.Value, &seen) == nil && (stands[part[1]] || occurrences[seen.Occurrence])
 		case "wake":
 			owned = stands[part[3]]
+		case "ran":
+			owned = ran[part[3]]
+			delete(ran, part[3]) // one row of each
 		case "occ", "log", "watch", "aud":
 			owned = true
 		}
 		if !owned {
 			w.t.Errorf("row %s belongs to nothing", row.Sort)
 		}
+	}
+	if len(ran) > 0 {
+		w.t.Errorf("no row tells that these ran last: %v", ran)
 	}
 }
 
