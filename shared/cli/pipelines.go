@@ -87,7 +87,8 @@ It is refused while an active schedule starts the pipeline. With --with-schedule
 pipeline does not enable them again.
 
 An endpoint and its default deployment are the same pipeline, as are component:NAME@latest and the newest version: what is
-disabled is not started as the other either. Other deployments and versions are pipelines of their own.`,
+disabled is not started as the other either. Other deployments and versions are pipelines of their own, and so are a
+component, a deployment that runs it, and a job of it that is a template.`,
 		Example: `  carillon pipelines disable local:hello --with-schedules --note "wrong data"`,
 		Args:    onePipeline,
 	}
