@@ -176,7 +176,7 @@ func rules(t *testing.T, triggers map[string]string) map[string]*recur.Rule {
 
 // until lets time go by, minute after minute, with faults now and then that leave no doubt or one that can be cleared up.
 func (m *moved) until(end time.Time) {
-	faults := []azuremltest.Fault{{Status: 429, RetryAfter: "30"}, {Status: 500, AfterWork: true}, {Drop: true, AfterWork: true}, {Status: 503, RetryAfter: "60"}}
+	faults := []azuremltest.Fault{{Status: 429, RetryAfter: "30"}, {Status: 500, AfterWork: true}, {Drop: true, AfterWork: true}, {Status: 503, RetryAfter: "60", AfterWork: true}}
 	for ; m.now.Before(end); m.now = m.now.Add(time.Minute) {
 		if m.minutes++; m.minutes%500 == 0 {
 			fault := faults[m.minutes/500%len(faults)]

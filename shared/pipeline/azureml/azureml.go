@@ -4,8 +4,8 @@
 // Published pipelines and pipeline endpoints (v1) and batch endpoints (v2) take no caller's name: two requests are two
 // runs. So the id of the occurrence travels with each run as a tag, and a submission that is made Again, as after a
 // lost answer, only looks for a run that bears it. That none is found proves nothing, as nobody documents how soon a
-// run can be found, nor that batch endpoints keep tags: it never leads to a second request. Pipeline jobs (v2) bear
-// the submission's name, and the workspace makes no second job of a name.
+// run can be found, nor that batch endpoints keep tags: then nothing more is sent, and a person decides. Pipeline jobs
+// (v2) bear the submission's name, and the workspace makes no second job of a name.
 //
 // The facts of the v1 service come from Microsoft's client and public code, not from a specification; those of v2 from
 // the specification of the resource manager and from recordings of Microsoft's own tests. Where a comment says

@@ -117,28 +117,37 @@ func answered(err error, statuses ...int) bool {
 	return errors.As(err, &f) && slices.Contains(statuses, f.status)
 }
 
-var (
-	// refusals: the service has looked at the request and will not take it.
-	refusals = []int{
-		http.StatusBadRequest, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusGone,
-		http.StatusRequestEntityTooLarge, http.StatusRequestURITooLong, http.StatusUnsupportedMediaType,
-		http.StatusUnprocessableEntity,
+// refusals: the service has looked at the request and will not take it.
+var refusals = []int{
+	http.StatusBadRequest, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusGone,
+	http.StatusRequestEntityTooLarge, http.StatusRequestURITooLong, http.StatusUnsupportedMediaType,
+	http.StatusUnprocessableEntity,
+}
+
+// turnedAway reports whether the request was certainly not worked on: it was never given a connection; who asks was not
+// let in (a role may be on its way); or too much was asked for, as the documentation of throttling has it: with a word
+// of when to come back, until which requests are not processed.
+func (f *failure) turnedAway() bool {
+	switch f.status {
+	case 0:
+		return !f.sent
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return true
+	case http.StatusTooManyRequests:
+		return f.throttled
 	}
-	// delays: it was turned away before the work. A role may be on its way (401, 403); what a submission is in
-	// conflict with may pass.
-	delays = []int{http.StatusUnauthorized, http.StatusForbidden, http.StatusConflict, http.StatusTooManyRequests}
-)
+	return false
+}
 
 // outcomeOf says what a failed request to start a run means for the next try. What is not known to have been turned
-// away counts as perhaps done: 408 and 5xx come from gateways too, while the work goes on behind them.
+// away counts as perhaps done, whatever the answer promises: 408, 409 and 5xx, with or without Retry-After, may come from
+// gateways, or from behind the work, while it goes on.
 func outcomeOf(f *failure) pipeline.Outcome {
 	switch {
-	case f.status == 0 && !f.sent, slices.Contains(delays, f.status):
+	case f.turnedAway():
 		return pipeline.NotDone
 	case slices.Contains(refusals, f.status):
 		return pipeline.Refused
-	case f.status == http.StatusServiceUnavailable && f.throttled:
-		return pipeline.NotDone
 	}
 	return pipeline.Repeat
 }

@@ -15,10 +15,9 @@ import (
 	"carillon/shared/pipeline"
 )
 
-// jobs is a pipeline.Target for pipeline jobs, made of a registered component, as an earlier job was, or as a schedule of
-// the workspace makes its jobs. Their names
-// are the submissions': the workspace refuses a second job of a name, unless it is the same, which changes its
-// tags only (so the specification and the service's own words).
+// jobs is a pipeline.Target for pipeline jobs, made of a registered component, as an earlier job was, or as a schedule
+// of the workspace makes its jobs. Their names are the submissions': the workspace refuses a second job of a name,
+// unless it is the same, which changes its tags only (so the specification and the service's own words).
 type jobs struct{ v2 }
 
 var _ pipeline.Target = (*jobs)(nil)
@@ -94,7 +93,7 @@ func (t *jobs) made(ctx context.Context, s pipeline.Submission) (string, error) 
 	return name, nil
 }
 
-// notMade is the error of a job that was sent. Its name makes every further try safe.
+// notMade is the error of a job that was sent. Its name makes every further try safe. After a conflict it was looked for.
 func notMade(s pipeline.Submission, err error) error {
 	var f *failure
 	if !errors.As(err, &f) {
@@ -102,6 +101,8 @@ func notMade(s pipeline.Submission, err error) error {
 	}
 	e := &pipeline.Error{Outcome: outcomeOf(f), RetryAfter: f.retryAfter, Err: fmt.Errorf("job %s of pipeline %s was not made: %w", jobName(s), s.Pipeline, err)}
 	switch {
+	case f.status == http.StatusConflict:
+		e.Outcome = pipeline.NotDone
 	case e.Outcome == pipeline.Repeat:
 		e.Err = fmt.Errorf("it is not known whether job %s of pipeline %s was made: %w", jobName(s), s.Pipeline, err)
 	case f.status == http.StatusNotFound:

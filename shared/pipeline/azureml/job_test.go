@@ -340,13 +340,15 @@ func TestOutcomesOfV2(t *testing.T) {
 		{"no role", fault{Status: 403}, pipeline.NotDone, 0, 0},
 		{"not there", fault{Status: 404}, pipeline.Refused, 0, 0},
 		{"timeout of a gateway", fault{Status: 408}, pipeline.Repeat, 0, 0},
-		{"conflict", fault{Status: 409}, pipeline.NotDone, 0, 0},
+		{"conflict", fault{Status: 409}, pipeline.Repeat, 0, 0},
 		{"not valid", fault{Status: 422}, pipeline.Refused, 0, 0},
 		{"throttled", fault{Status: 429, RetryAfter: "7"}, pipeline.NotDone, 7 * time.Second, 0},
+		{"throttled for no stated time", fault{Status: 429}, pipeline.Repeat, 0, 0},
 		{"broken before", fault{Status: 500}, pipeline.Repeat, 0, 0},
 		{"broken after", fault{Status: 500, AfterWork: true}, pipeline.Repeat, 0, 1},
-		{"busy", fault{Status: 503, RetryAfter: "120"}, pipeline.NotDone, 2 * time.Minute, 0},
-		{"busy, perhaps", fault{Status: 503}, pipeline.Repeat, 0, 0},
+		{"busy", fault{Status: 503, RetryAfter: "120"}, pipeline.Repeat, 2 * time.Minute, 0},
+		{"busy, after the work", fault{Status: 503, RetryAfter: "120", AfterWork: true}, pipeline.Repeat, 2 * time.Minute, 1},
+		{"busy for no stated time", fault{Status: 503}, pipeline.Repeat, 0, 0},
 		{"gateway's timeout", fault{Status: 504, AfterWork: true}, pipeline.Repeat, 0, 1},
 		{"an error page", fault{Status: 502, Body: "<html>"}, pipeline.Repeat, 0, 0},
 		{"connection lost before", fault{Drop: true}, pipeline.Repeat, 0, 0},
@@ -364,19 +366,22 @@ func TestOutcomesOfV2(t *testing.T) {
 				f.Fail(to.op, c.fault)
 				s := of(kind, to.id, "a")
 				id, err := f.targets[kind].Submit(t.Context(), s)
-				e := wantOutcome(t, err, c.want)
-				after := c.after
-				if kind == azureml.BatchEndpoint && c.want == pipeline.Repeat {
+				want, after := c.want, c.after
+				if kind == azureml.PipelineJob && c.fault.Status == 409 {
+					want = pipeline.NotDone // it was looked for, and is not there
+				}
+				if kind == azureml.BatchEndpoint && want == pipeline.Repeat {
 					after = 6 * time.Minute // by then a run is to be seen
 				}
+				e := wantOutcome(t, err, want)
 				if id != "" || e.RetryAfter != after || f.Submissions("a") != c.made || f.Asked(to.op) != 1 {
 					t.Errorf("got id %q, after %v, %d runs after %d requests: %v", id, e.RetryAfter, f.Submissions("a"), f.Asked(to.op), e)
 				}
 				if errors.Is(err, pipeline.ErrNotFound) != (c.fault.Status == 404) {
 					t.Errorf("wraps ErrNotFound or not: %v", err)
 				}
-				if c.want == pipeline.NotDone || kind == azureml.PipelineJob && c.want == pipeline.Repeat {
-					s.Again = c.want == pipeline.Repeat
+				if want == pipeline.NotDone || kind == azureml.PipelineJob && want == pipeline.Repeat {
+					s.Again = want == pipeline.Repeat
 					if id, err := f.targets[kind].Submit(t.Context(), s); err != nil || id == "" || f.Submissions("a") != 1 {
 						t.Errorf("the next try: %q, %v; %d runs", id, err, f.Submissions("a"))
 					}

@@ -36,19 +36,22 @@ func TestOutcomes(t *testing.T) {
 		{"not there", fault{Status: 404}, pipeline.Refused, 0, 0, "not found"},
 		{"not so", fault{Status: 405}, pipeline.Refused, 0, 0, ""},
 		{"timeout of a gateway", fault{Status: 408}, pipeline.Repeat, 6 * time.Minute, 0, "carillon_occurrence = a"},
-		{"conflict", fault{Status: 409}, pipeline.NotDone, 0, 0, ""},
+		{"conflict", fault{Status: 409}, pipeline.Repeat, 6 * time.Minute, 0, "it is not known"},
+		{"conflict with its own run", fault{Status: 409, AfterWork: true}, pipeline.Repeat, 6 * time.Minute, 1, ""},
 		{"gone", fault{Status: 410}, pipeline.Refused, 0, 0, ""},
 		{"too large", fault{Status: 413}, pipeline.Refused, 0, 0, ""},
 		{"not JSON", fault{Status: 415}, pipeline.Refused, 0, 0, ""},
 		{"not valid", fault{Status: 422}, pipeline.Refused, 0, 0, ""},
 		{"throttled", fault{Status: 429, RetryAfter: "7"}, pipeline.NotDone, 7 * time.Second, 0, "429 Too Many Requests"},
-		{"throttled for no stated time", fault{Status: 429}, pipeline.NotDone, 0, 0, ""},
+		{"throttled for no stated time", fault{Status: 429}, pipeline.Repeat, 6 * time.Minute, 0, ""},
 		{"a strange refusal", fault{Status: 499}, pipeline.Repeat, 6 * time.Minute, 0, ""},
 		{"broken before", fault{Status: 500}, pipeline.Repeat, 6 * time.Minute, 0, "it is not known"},
 		{"broken after", fault{Status: 500, AfterWork: true}, pipeline.Repeat, 6 * time.Minute, 1, "experiment suite"},
 		{"bad gateway", fault{Status: 502, AfterWork: true}, pipeline.Repeat, 6 * time.Minute, 1, ""},
-		{"busy", fault{Status: 503, RetryAfter: "120"}, pipeline.NotDone, 2 * time.Minute, 0, ""},
-		{"busy, perhaps", fault{Status: 503}, pipeline.Repeat, 6 * time.Minute, 0, ""},
+		{"busy", fault{Status: 503, RetryAfter: "120"}, pipeline.Repeat, 6 * time.Minute, 0, ""},
+		{"busy for long", fault{Status: 503, RetryAfter: "600"}, pipeline.Repeat, 10 * time.Minute, 0, ""},
+		{"busy, after the work", fault{Status: 503, RetryAfter: "1", AfterWork: true}, pipeline.Repeat, 6 * time.Minute, 1, ""},
+		{"busy for no stated time", fault{Status: 503}, pipeline.Repeat, 6 * time.Minute, 0, ""},
 		{"gateway's timeout", fault{Status: 504, AfterWork: true}, pipeline.Repeat, 6 * time.Minute, 1, ""},
 		{"an error page", fault{Status: 502, Body: "<html>"}, pipeline.Repeat, 6 * time.Minute, 0, "502 Bad Gateway; look"},
 		{"connection lost before", fault{Drop: true}, pipeline.Repeat, 6 * time.Minute, 0, "gave no answer"},
@@ -79,7 +82,7 @@ func TestOutcomes(t *testing.T) {
 
 func TestRetryAfterAsADate(t *testing.T) {
 	f := newFar(t)
-	f.Fail(azuremltest.Submit, azuremltest.Fault{Status: 503, RetryAfter: time.Now().Add(time.Hour).UTC().Format(http.TimeFormat)})
+	f.Fail(azuremltest.Submit, azuremltest.Fault{Status: 429, RetryAfter: time.Now().Add(time.Hour).UTC().Format(http.TimeFormat)})
 	_, err := f.targets[azureml.Published].Submit(t.Context(), submission("a"))
 	if e := wantOutcome(t, err, pipeline.NotDone); e.RetryAfter < 58*time.Minute || e.RetryAfter > time.Hour {
 		t.Errorf("after %v", e.RetryAfter)
@@ -202,12 +205,16 @@ func TestALostAnswerThenAgain(t *testing.T) {
 		found   bool
 	}{
 		{"504", azuremltest.Manners{}, done, true},
+		{"503 with a time to come back", azuremltest.Manners{}, azuremltest.Fault{Status: 503, RetryAfter: "1", AfterWork: true}, true},
+		{"409", azuremltest.Manners{}, azuremltest.Fault{Status: 409, AfterWork: true}, true},
 		{"connection lost", azuremltest.Manners{}, dropped, true},
 		{"answer cut", azuremltest.Manners{}, azuremltest.Fault{Drop: true, Status: 200, AfterWork: true}, true},
 		{"numbers", azuremltest.Manners{NumericEnums: true}, done, true},
 		{"lists without tags", azuremltest.Manners{ListsWithoutTags: true}, dropped, true},
 		{"late history", azuremltest.Manners{HistoryLags: true}, done, false},
 		{"nothing was done", azuremltest.Manners{}, azuremltest.Fault{Drop: true}, false},
+		{"503 and nothing was done", azuremltest.Manners{}, azuremltest.Fault{Status: 503, RetryAfter: "1"}, false},
+		{"409 and nothing was done", azuremltest.Manners{}, azuremltest.Fault{Status: 409}, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f := lost(t, c.manners, c.fault)

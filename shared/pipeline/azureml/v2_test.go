@@ -246,6 +246,8 @@ func TestALostInvocationThenAgain(t *testing.T) {
 		found   bool
 	}{
 		{"504", azuremltest.Manners{}, done, true},
+		{"503 with a time to come back", azuremltest.Manners{}, azuremltest.Fault{Status: 503, RetryAfter: "1", AfterWork: true}, true},
+		{"409", azuremltest.Manners{}, azuremltest.Fault{Status: 409, AfterWork: true}, true},
 		{"connection lost", azuremltest.Manners{}, dropped, true},
 		{"answer cut", azuremltest.Manners{}, azuremltest.Fault{Drop: true, Status: 200, AfterWork: true}, true},
 		{"lists without tags", azuremltest.Manners{ListsWithoutTags: true}, dropped, true},
@@ -255,6 +257,8 @@ func TestALostInvocationThenAgain(t *testing.T) {
 		{"tags are lost", azuremltest.Manners{TagsLost: true}, done, false},
 		{"tags are lost, all are listed", azuremltest.Manners{TagsLost: true, ListsAllJobs: true}, done, false},
 		{"nothing was done", azuremltest.Manners{}, azuremltest.Fault{Drop: true}, false},
+		{"503 and nothing was done", azuremltest.Manners{}, azuremltest.Fault{Status: 503, RetryAfter: "1"}, false},
+		{"409 and nothing was done", azuremltest.Manners{}, azuremltest.Fault{Status: 409}, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f := newFar(t)
