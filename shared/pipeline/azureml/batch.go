@@ -119,6 +119,7 @@ func (t *batch) Submit(ctx context.Context, s pipeline.Submission) (string, erro
 	if err := findable(s); err != nil {
 		return "", err
 	}
+	ctx = hiding(ctx, s)
 	if s.Again {
 		return t.find(ctx, s)
 	}
@@ -209,7 +210,7 @@ func (t *batch) invoke(ctx context.Context, s pipeline.Submission, d door) (stri
 	var made struct{ Name string }
 	err = t.w.inference.stream(ctx, http.MethodPost, d.address, header, newInvocation(s, values, places), into(&made))
 	if err == nil && !id.MatchString(made.Name) {
-		err = &failure{sent: true, err: fmt.Errorf("it was accepted without a usable name, %q", made.Name)}
+		err = &failure{sent: true, err: fmt.Errorf("it was accepted without a usable name, %q", tidy(made.Name))}
 	}
 	if err != nil {
 		return "", notSubmitted(s, err)

@@ -1,6 +1,7 @@
 package azureml
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -78,8 +79,9 @@ func (b errorBody) text() string {
 	return tidy(text)
 }
 
-// tidy makes one line of bounded length.
+// tidy makes one line of bounded length, without the secrets of signed addresses.
 func tidy(text string) string {
+	text = signature.ReplaceAllString(text, "$1…")
 	text = strings.Join(strings.FieldsFunc(text, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }), " ")
 	if runes := []rune(text); len(runes) > maxText {
 		text = string(runes[:maxText]) + "…"
@@ -87,7 +89,7 @@ func tidy(text string) string {
 	return text
 }
 
-func readFailure(resp *http.Response, now time.Time) *failure {
+func readFailure(ctx context.Context, resp *http.Response, now time.Time) *failure {
 	f := &failure{status: resp.StatusCode, requestID: tidy(resp.Header.Get("x-ms-request-id"))}
 	if after := resp.Header.Get("Retry-After"); after != "" {
 		f.throttled, f.retryAfter = true, parseRetryAfter(after, now)
@@ -95,6 +97,7 @@ func readFailure(resp *http.Response, now time.Time) *failure {
 	data, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
 	var body errorBody
 	if json.Unmarshal(data, &body) == nil {
+		body.hide(ctx)
 		f.code, f.message = tidy(body.Error.Code), body.text()
 	}
 	return f

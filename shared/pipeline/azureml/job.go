@@ -44,6 +44,7 @@ func (t *jobs) Submit(ctx context.Context, s pipeline.Submission) (string, error
 	if err := findable(s); err != nil {
 		return "", err
 	}
+	ctx = hiding(ctx, s)
 	if s.Again {
 		if runID, err := t.made(ctx, s); runID != "" || err != nil {
 			return runID, err

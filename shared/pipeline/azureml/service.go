@@ -184,7 +184,7 @@ func (s service) exchange(ctx context.Context, method, path string, header http.
 	case err != nil:
 		return &failure{sent: t.sent.Load(), err: unwrapURL(err)}
 	case resp.StatusCode < 200 || resp.StatusCode > 299:
-		return readFailure(resp, time.Now())
+		return readFailure(ctx, resp, time.Now())
 	}
 	if err := read(resp); err != nil {
 		return &failure{sent: true, err: fmt.Errorf("the answer cannot be read: %w", err)}

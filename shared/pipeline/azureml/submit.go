@@ -53,6 +53,7 @@ func (t *v1) Submit(ctx context.Context, s pipeline.Submission) (string, error) 
 	if err := t.admissible(s); err != nil {
 		return "", err
 	}
+	ctx = hiding(ctx, s)
 	if s.Again {
 		return t.find(ctx, s)
 	}
@@ -63,7 +64,7 @@ func (t *v1) Submit(ctx context.Context, s pipeline.Submission) (string, error) 
 	var made struct{ ID string }
 	err = t.w.v1.do(ctx, http.MethodPost, t.w.pipelines(t.submit+url.PathEscape(s.Pipeline.ID)), body, &made)
 	if err == nil && !id.MatchString(made.ID) {
-		err = &failure{sent: true, err: fmt.Errorf("it was accepted without a usable id, %q", made.ID)}
+		err = &failure{sent: true, err: fmt.Errorf("it was accepted without a usable id, %q", tidy(made.ID))}
 	}
 	if err != nil {
 		return "", notSubmitted(s, err)

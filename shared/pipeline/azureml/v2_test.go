@@ -12,8 +12,6 @@ import (
 	"testing"
 	"time"
 
-	azlog "github.com/Azure/azure-sdk-for-go/sdk/azcore/log"
-
 	"carillon/shared/pipeline"
 	"carillon/shared/pipeline/azureml"
 	"carillon/shared/pipeline/azureml/azuremltest"
@@ -361,23 +359,6 @@ func TestReadingBeforeASubmissionFails(t *testing.T) {
 			if len(f.Runs()) != before || f.Asked(azuremltest.Invoke)+f.Asked(azuremltest.PutJob) != 0 {
 				t.Errorf("%s, %s: something was sent", c.id, c.op)
 			}
-		}
-	}
-}
-
-func TestSecretsOfV2AreNotLogged(t *testing.T) {
-	var logged strings.Builder
-	azlog.SetListener(func(_ azlog.Event, text string) { logged.WriteString(text) })
-	defer azlog.SetListener(nil)
-	f := newFar(t)
-	for kind, id := range map[string]string{azureml.BatchEndpoint: "train", azureml.PipelineJob: "component:train:1"} {
-		s := of(kind, id, "a")
-		s.Parameters = map[string]string{"who": "hush-hush"}
-		f.Fail(azuremltest.Invoke, azuremltest.Fault{Status: 500, Body: "you said hush-hush"})
-		f.Fail(azuremltest.PutJob, azuremltest.Fault{Status: 500, Body: "you said hush-hush"})
-		_, err := f.targets[kind].Submit(t.Context(), s)
-		if logged.Len() == 0 || strings.Contains(logged.String()+err.Error(), "hush") || strings.Contains(logged.String()+err.Error(), "eyJ") {
-			t.Errorf("logged %s, error %v", logged.String(), err)
 		}
 	}
 }
