@@ -66,10 +66,37 @@ var errTooLong = errors.New("the list does not end")
 
 // next is the path of a list's next page, which lies in the workspace or is not asked for.
 func (w *Workspace) next(link string) (string, error) {
-	u, err := url.Parse(link)
-	if err != nil || !strings.EqualFold(u.Scheme+"://"+u.Host, w.arm.base) ||
-		!strings.HasPrefix(strings.ToLower(u.EscapedPath()), strings.ToLower(w.scope)+"/") {
+	path := w.own(link, w.id)
+	if path == "" {
 		return "", fmt.Errorf("the list goes on at %q, which is not in the workspace", tidy(link))
 	}
-	return u.RequestURI(), nil
+	return path, nil
+}
+
+// own is the path, with its query, of an address that the resource manager gives, if it is one of its own and lies
+// below a place; else "".
+func (w *Workspace) own(link, place string) string {
+	u, err := url.Parse(link)
+	if err != nil || u.Scheme+"://"+host(u) != w.arm.base || !below(u, place) {
+		return ""
+	}
+	return u.RequestURI()
+}
+
+// host is an address's host in small letters, without the port that its scheme has anyway.
+func host(u *url.URL) string {
+	return strings.TrimSuffix(strings.ToLower(u.Host), map[string]string{"https": ":443", "http": ":80"}[u.Scheme])
+}
+
+// below reports whether an address's path goes on from a place. Names are compared, as services escape other characters
+// than their callers, and write other letter case. A path with a name that might lead elsewhere is below nothing.
+func below(u *url.URL, place string) bool {
+	path, from := strings.Split(u.EscapedPath(), "/"), strings.Split(place, "/")
+	for i, part := range path {
+		name, err := url.PathUnescape(part)
+		if err != nil || name == "." || name == ".." || strings.ContainsAny(name, `/\`) || i < len(from) && !strings.EqualFold(name, from[i]) {
+			return false
+		}
+	}
+	return len(path) > len(from)
 }

@@ -127,7 +127,7 @@ func address(name, text string, otherwise *url.URL) (*url.URL, error) {
 	case u.Scheme != "https" && !(u.Scheme == "http" && loopback(u.Hostname())):
 		return nil, fmt.Errorf("%s: has to begin with https; tokens go over plain http on this machine only", name)
 	}
-	return &url.URL{Scheme: u.Scheme, Host: strings.ToLower(u.Host)}, nil
+	return &url.URL{Scheme: u.Scheme, Host: host(u)}, nil
 }
 
 func loopback(host string) bool {

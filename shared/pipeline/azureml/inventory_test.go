@@ -310,3 +310,20 @@ func TestBatchEndpointsOfOtherClouds(t *testing.T) {
 		f.submit(t, of(azureml.BatchEndpoint, "train", "a"))
 	}
 }
+
+// A resource group may have parentheses in its name, which are escaped in one place and not in another.
+func TestAListInAGroupWithParentheses(t *testing.T) {
+	f := newFar(t)
+	f.ResourceGroup = "bells(old)"
+	for _, name := range []string{"a", "b", "c", "d", "e"} {
+		f.PutDatastore(azuremltest.Datastore{Name: name, Type: "AzureBlob", Account: "bells", Container: "inbox"})
+	}
+	w, err := azureml.Open(f.config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	stores, err := w.Datastores(t.Context())
+	if err != nil || len(stores) != 5 || f.Asked(azuremltest.ListDatastores) != 3 {
+		t.Errorf("%d datastores after %d pages, %v", len(stores), f.Asked(azuremltest.ListDatastores), err)
+	}
+}

@@ -274,9 +274,8 @@ func (p *waiting) after(ctx context.Context, err error) error {
 // finish waits for the end of a change that the resource manager carries out behind its answer. Where the answer names
 // no operation, or one elsewhere, the resource itself tells.
 func (w *Workspace) finish(ctx context.Context, operation string) error {
-	u, err := url.Parse(operation)
-	own := "/subscriptions/" + strings.ToLower(strings.Split(w.id, "/")[2]) + "/"
-	if operation == "" || err != nil || !strings.EqualFold(u.Scheme+"://"+u.Host, w.arm.base) || !strings.HasPrefix(strings.ToLower(u.EscapedPath()), own) {
+	path := w.own(operation, "/subscriptions/"+strings.Split(w.id, "/")[2])
+	if path == "" {
 		return nil
 	}
 	wait := waiting{pause: w.pause}
@@ -285,7 +284,7 @@ func (w *Workspace) finish(ctx context.Context, operation string) error {
 			Status string
 			Error  struct{ Code, Message string }
 		}
-		err := w.arm.do(ctx, http.MethodGet, u.RequestURI(), nil, &o)
+		err := w.arm.do(ctx, http.MethodGet, path, nil, &o)
 		switch {
 		case err == nil && strings.EqualFold(o.Status, "Succeeded"):
 			return nil

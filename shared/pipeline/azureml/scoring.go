@@ -26,9 +26,9 @@ var label = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 // allows reports whether it is the address of some endpoint: https://<endpoint>.<region>.inference.ml.azure.com.
 func (s scoring) allows(u *url.URL) bool {
 	if s.only != nil {
-		return u.Scheme == s.only.Scheme && strings.EqualFold(u.Host, s.only.Host)
+		return u.Scheme == s.only.Scheme && host(u) == s.only.Host
 	}
-	endpoint, rest, _ := strings.Cut(strings.ToLower(u.Host), ".")
+	endpoint, rest, _ := strings.Cut(host(u), ".")
 	region, suffix, _ := strings.Cut(rest, ".")
 	return u.Scheme == "https" && label.MatchString(endpoint) && label.MatchString(region) &&
 		(s.region == "" || region == s.region) && suffix == s.suffix && s.suffix != ""
@@ -41,8 +41,8 @@ func (s scoring) address(endpoint, text string) (string, error) {
 	}
 	u, err := url.Parse(text)
 	if err != nil || u.User != nil || u.RawQuery != "" || u.Fragment != "" || !s.allows(u) ||
-		s.only == nil && !strings.HasPrefix(strings.ToLower(u.Host), strings.ToLower(endpoint)+".") {
+		s.only == nil && !strings.HasPrefix(host(u), strings.ToLower(endpoint)+".") {
 		return "", fmt.Errorf("its scoring address, %q, is no address of a batch endpoint of the workspace, and is not called", tidy(text))
 	}
-	return strings.ToLower(u.Scheme+"://"+u.Host) + u.EscapedPath(), nil
+	return u.Scheme + "://" + host(u) + u.EscapedPath(), nil
 }

@@ -126,7 +126,7 @@ func TestScoringAddresses(t *testing.T) {
 	cloud := scoring{suffix: "inference.ml.azure.com", region: "westeurope", audience: "https://ml.azure.com"}
 	anywhere := cloud
 	anywhere.region = ""
-	one := scoring{only: &url.URL{Scheme: "http", Host: "127.0.0.1:80"}, audience: "https://ml.azure.com"}
+	one := scoring{only: &url.URL{Scheme: "http", Host: "127.0.0.1:8080"}, audience: "https://ml.azure.com"}
 	for _, c := range []struct {
 		scoring
 		address, want string
@@ -134,11 +134,13 @@ func TestScoringAddresses(t *testing.T) {
 		{cloud, "https://ep.westeurope.inference.ml.azure.com/jobs", "https://ep.westeurope.inference.ml.azure.com/jobs"},
 		{cloud, "https://EP.westeurope.inference.ml.azure.com/jobs", "https://ep.westeurope.inference.ml.azure.com/jobs"},
 		{anywhere, "https://ep.westus2-main.inference.ml.azure.com/jobs", "https://ep.westus2-main.inference.ml.azure.com/jobs"},
-		{one, "http://127.0.0.1:80/inference/ep/jobs", "http://127.0.0.1:80/inference/ep/jobs"},
+		{cloud, "https://ep.westeurope.inference.ml.azure.com:443/jobs", "https://ep.westeurope.inference.ml.azure.com/jobs"},
+		{one, "http://127.0.0.1:8080/inference/ep/jobs", "http://127.0.0.1:8080/inference/ep/jobs"},
 		{cloud, "https://ep.eastus.inference.ml.azure.com/jobs", ""},
 		{cloud, "https://other.westeurope.inference.ml.azure.com/jobs", ""},
 		{cloud, "http://ep.westeurope.inference.ml.azure.com/jobs", ""},
 		{cloud, "https://ep.westeurope.inference.ml.azure.com:444/jobs", ""},
+		{cloud, "https://ep.westeurope.inference.ml.azure.com:80/jobs", ""},
 		{cloud, "https://u@ep.westeurope.inference.ml.azure.com/jobs", ""},
 		{cloud, "https://ep.westeurope.inference.ml.azure.com/jobs?x=1", ""},
 		{cloud, "https://ep.westeurope.inference.ml.azure.com.evil.example/jobs", ""},
@@ -148,8 +150,9 @@ func TestScoringAddresses(t *testing.T) {
 		{anywhere, "https://ep..inference.ml.azure.com/jobs", ""},
 		{cloud, "", ""},
 		{cloud, ":", ""},
-		{one, "http://127.0.0.1:81/jobs", ""},
-		{one, "https://127.0.0.1:80/jobs", ""},
+		{one, "http://127.0.0.1:8081/jobs", ""},
+		{one, "http://127.0.0.1/jobs", ""},
+		{one, "https://127.0.0.1:8080/jobs", ""},
 		{one, "https://ep.westeurope.inference.ml.azure.com/jobs", ""},
 		{scoring{}, "https://ep.westeurope.inference.ml.azure.com/jobs", ""},
 		{scoring{audience: "https://ml.azure.com"}, "https://ep.westeurope./jobs", ""},
@@ -157,6 +160,66 @@ func TestScoringAddresses(t *testing.T) {
 		got, err := c.scoring.address("ep", c.address)
 		if got != c.want || (err == nil) != (c.want != "") {
 			t.Errorf("%s: got %q, %v, want %q", c.address, got, err, c.want)
+		}
+	}
+}
+
+// Addresses that the resource manager gives are followed within the workspace, however they are written, and nowhere else.
+func TestAddressesOfTheResourceManager(t *testing.T) {
+	const scope = "/subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/"
+	const workspace = "/providers/Microsoft.MachineLearningServices/workspaces/tower"
+	w := &Workspace{arm: service{base: "https://management.azure.com"}, id: scope + "rg(1)" + workspace}
+	const host = "https://management.azure.com"
+	for _, c := range []struct {
+		link string
+		own  bool
+	}{
+		{host + scope + "rg(1)" + workspace + "/jobs?api-version=1&$skip=2", true},
+		{host + scope + "rg%281%29" + workspace + "/jobs?api-version=1", true},
+		{host + ":443" + scope + "rg(1)" + workspace + "/jobs", true},
+		{"HTTPS://Management.Azure.COM" + strings.ToLower(scope) + "RG(1)" + strings.ToLower(workspace) + "/jobs/a", true},
+		{host + scope + "rg(1)" + workspace, false},
+		{host + scope + "rg(1)" + workspace + "-2/jobs", false},
+		{host + scope + "rg(2)_ü" + workspace + "/jobs", false},
+		{host + scope + "rg(1)" + workspace + "/../cellar/jobs", false},
+		{host + scope + "rg(1)" + workspace + "/%2e%2E/cellar/jobs", false},
+		{host + scope + "rg(1)" + workspace + "/..%2fcellar/jobs", false},
+		{host + scope + "rg(1)" + workspace + "/..%5Ccellar/jobs", false},
+		{host + scope + "rg(1)" + workspace + "%2Fjobs", false},
+		{host + "/." + scope + "rg(1)" + workspace + "/jobs", false},
+		{host + "/" + scope + "rg(1)" + workspace + "/jobs", false},
+		{host + ":444" + scope + "rg(1)" + workspace + "/jobs", false},
+		{host + ":80" + scope + "rg(1)" + workspace + "/jobs", false},
+		{"http://management.azure.com:443" + scope + "rg(1)" + workspace + "/jobs", false},
+		{"http://management.azure.com" + scope + "rg(1)" + workspace + "/jobs", false},
+		{host + ".evil.example" + scope + "rg(1)" + workspace + "/jobs", false},
+		{"https://evil.example" + scope + "rg(1)" + workspace + "/jobs", false},
+		{scope + "rg(1)" + workspace + "/jobs", false},
+		{"//evil.example" + scope + "rg(1)" + workspace + "/jobs", false},
+		{"https:" + scope + "rg(1)" + workspace + "/jobs", false},
+		{host + scope + "rg%281" + workspace + "/jobs", false},
+		{host + scope + "rg(1%zz" + workspace + "/jobs", false},
+		{"", false},
+	} {
+		path, err := w.next(c.link)
+		if (err == nil) != c.own || c.own && !strings.HasSuffix(c.link, path) || path != "" && !strings.HasPrefix(path, "/subscriptions/") {
+			t.Errorf("%s: %q, %v", c.link, path, err)
+		}
+	}
+	other := &Workspace{arm: w.arm, id: scope + "ü" + workspace}
+	for _, name := range []string{"ü", "Ü", "%C3%BC", "%c3%bc"} {
+		if path, err := other.next(host + scope + name + workspace + "/jobs"); err != nil || !strings.HasPrefix(path, scope+"%") {
+			t.Errorf("%s: %q, %v", name, path, err)
+		}
+	}
+	for link, own := range map[string]bool{
+		host + ":443/subscriptions/11111111-2222-3333-4444-555555555555/providers/x": true,
+		host + "/SUBSCRIPTIONS/11111111-2222-3333-4444-555555555555/providers/x?y=z": true,
+		host + "/subscriptions/99999999-2222-3333-4444-555555555555/providers/x":     false,
+		host + "/providers/x": false, "https://evil.example/subscriptions/11111111-2222-3333-4444-555555555555/providers/x": false, "": false,
+	} {
+		if path := w.own(link, "/subscriptions/11111111-2222-3333-4444-555555555555"); (path != "") != own {
+			t.Errorf("%s: %q", link, path)
 		}
 	}
 }

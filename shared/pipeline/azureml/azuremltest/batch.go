@@ -52,7 +52,7 @@ func (s *Service) PutDatastore(stores ...Datastore) {
 
 // The functions below do the work of the routes. The caller holds s.mu.
 
-// page answers with a part of a list, and where the next part is.
+// page answers with a part of a list, and where the next part is. It does not escape as its callers do.
 func (s *Service) page(c call, list []any) reply {
 	from, _ := strconv.Atoi(c.query.Get("$skip"))
 	from = min(from, len(list))
@@ -63,7 +63,7 @@ func (s *Service) page(c call, list []any) reply {
 		query := maps.Clone(c.query)
 		query.Set("$skip", strconv.Itoa(to))
 		next.RawQuery = query.Encode()
-		answer["nextLink"] = next.String()
+		answer["nextLink"] = parentheses.Replace(next.String())
 	}
 	return reply{http.StatusOK, answer}
 }

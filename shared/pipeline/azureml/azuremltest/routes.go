@@ -98,8 +98,9 @@ func (s *Service) scope() string {
 }
 
 func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	// Paths are matched as they are written: what a server makes of others is not known.
-	below := strings.Replace(s.asAnyHost(r), s.scope(), "{}", 1)
+	// Paths are matched as they are written: what a server makes of others is not known. That it takes the parentheses of
+	// a resource group either way is inferred.
+	below := strings.Replace(parentheses.Replace(s.asAnyHost(r)), s.scope(), "{}", 1)
 	for _, route := range routes {
 		if groups := route.path.FindStringSubmatch(below); groups != nil && route.method == r.Method {
 			s.serve(w, r, route, groups[1:])
@@ -108,6 +109,8 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	s.reject(w, r, http.StatusNotFound, "there is no such route")
 }
+
+var parentheses = strings.NewReplacer("%28", "(", "%29", ")")
 
 // asAnyHost is the path by which a host of this machine would be asked for the same; "" when the host that was
 // asked does not have it.
