@@ -78,7 +78,7 @@ func again(s pipeline.Submission) pipeline.Submission {
 func (f far) advance() {
 	for _, r := range f.Runs() {
 		switch {
-		case azuremltest.Ended(r.Status):
+		case r.Lost, azuremltest.Ended(r.Status):
 		case r.Status == "CancelRequested":
 			f.Move(r.ID, "Canceled", "")
 		case r.Status == "NotStarted":

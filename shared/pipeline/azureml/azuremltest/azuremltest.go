@@ -54,7 +54,7 @@ type Service struct {
 	schedules  map[string]map[string]any // of v1, by id
 	triggers   map[string]*trigger       // of v2, by name
 	operations map[string]*trigger
-	runs       []*Run // in the order in which they were made
+	runs       []*Run // in the order in which they were made; none is ever taken out, so that ids made of their number are new
 	faults     map[Op][]Fault
 	asked      map[Op]int
 }
@@ -110,6 +110,7 @@ type Run struct {
 	Ended   time.Time
 	Steps   []Step
 
+	Lost       bool   // the workspace no longer knows it
 	occurrence string // by which it is counted, whatever tags it keeps
 }
 
@@ -184,7 +185,7 @@ func (s *Service) PutEndpoint(endpoints ...Endpoint) {
 	}
 }
 
-// Runs returns every run that was made, in that order.
+// Runs returns every run that was made, in that order, those that were lost too.
 func (s *Service) Runs() []Run {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -197,7 +198,7 @@ func (s *Service) Runs() []Run {
 	return runs
 }
 
-// Submissions counts the runs that were submitted with an occurrence's tag.
+// Submissions counts the runs that were submitted with an occurrence's tag, those that were lost too.
 func (s *Service) Submissions(occurrence string) int {
 	n := 0
 	for _, r := range s.Runs() {
@@ -245,20 +246,27 @@ func (s *Service) Tell(runID string, steps ...Step) {
 	s.run(runID).Steps = steps
 }
 
-// Forget makes the workspace lose a run. Nothing knows it any more, and it is not counted.
+// Forget makes the workspace lose a run. No request finds it any more; that it was made still counts.
 func (s *Service) Forget(runID string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.runs = slices.DeleteFunc(s.runs, func(r *Run) bool { return r.ID == runID })
+	if r := s.run(runID); r != nil {
+		r.Lost = true
+	}
 }
 
 func (s *Service) run(id string) *Run {
 	for _, r := range s.runs {
-		if r.ID == id {
+		if r.ID == id && !r.Lost {
 			return r
 		}
 	}
 	return nil
+}
+
+// known are the runs that were not lost.
+func (s *Service) known() []*Run {
+	return slices.DeleteFunc(slices.Clone(s.runs), func(r *Run) bool { return r.Lost })
 }
 
 // backwards is the order of lists here, so that nobody relies on one.

@@ -144,3 +144,31 @@ func TestRefusals(t *testing.T) {
 		t.Errorf("a pipeline that does not say what it takes: %d, %q", w.Code, complaints)
 	}
 }
+
+// A run that is lost is found by nobody, still counts as made, and its id is given to no other.
+func TestARunThatIsLost(t *testing.T) {
+	s := newService()
+	for range 2 {
+		send(s, good(t, s))
+	}
+	lost := s.Runs()[0].ID
+	s.Forget(lost)
+	send(s, good(t, s))
+	ids := map[string]bool{}
+	for _, r := range s.Runs() {
+		ids[r.ID] = true
+	}
+	if runs := s.Runs(); len(ids) != 3 || s.Submissions("a") != 3 || !runs[0].Lost || runs[1].Lost {
+		t.Errorf("%d ids, %d submissions", len(ids), s.Submissions("a"))
+	}
+	get := good(t, s)
+	get.Method, get.Body, get.URL.Path = "GET", http.NoBody, "/history/v1.0"+s.scope()+"/runs/"+lost+"/details"
+	if w, _ := send(s, get); w.Code != 404 {
+		t.Errorf("it is found: %d", w.Code)
+	}
+	query := httptest.NewRequest("POST", "/history/v1.0"+s.scope()+"/experiments/e/runs:query", strings.NewReader(`{"filter":"(Tags/carillon_occurrence eq a) and (ParentRunId eq null)"}`))
+	query.Header = get.Header
+	if w, _ := send(s, query); w.Code != 200 || strings.Contains(w.Body.String(), lost) || strings.Count(w.Body.String(), `"runId"`) != 2 {
+		t.Errorf("it is listed: %d %s", w.Code, w.Body)
+	}
+}

@@ -403,7 +403,7 @@ func (s *Service) cancelJob(c call) reply {
 func (s *Service) listJobs(c call) reply {
 	name, want, valued := strings.Cut(c.query.Get("properties"), "=")
 	list := []any{}
-	for _, r := range slices.Backward(s.runs) {
+	for _, r := range slices.Backward(s.known()) {
 		has, ok := r.Job.Properties[name]
 		asked := name == "" || s.manners.ListsAllJobs || ok && (!valued || has == want)
 		if s.job(r.ID) != nil && asked && !s.manners.ListsLag {

@@ -86,7 +86,7 @@ func (s *Service) Fire(schedule string, at *DataPath) bool {
 // listScheduled is a list of runs as recordings and public clients show them.
 func (s *Service) listScheduled(c call) reply {
 	list := []any{}
-	for _, r := range slices.Backward(s.runs) {
+	for _, r := range slices.Backward(s.known()) {
 		if r.Schedule == c.name {
 			list = append(list, map[string]any{
 				"Id": r.ID, "ScheduleId": r.Schedule, "DataPathAssignments": r.DataPaths, "ParameterAssignments": map[string]string{},

@@ -184,11 +184,11 @@ func (s *Service) findRuns(c call) reply {
 	if asked == nil {
 		return s.misunderstood("this filter is not understood: " + b.Filter)
 	}
-	if !slices.ContainsFunc(s.runs, func(r *Run) bool { return r.Experiment == c.name }) {
+	if !slices.ContainsFunc(s.known(), func(r *Run) bool { return r.Experiment == c.name }) {
 		return refuse(http.StatusNotFound, "UserError", "there is no experiment "+c.name)
 	}
 	found := []any{}
-	for _, r := range s.runs {
+	for _, r := range s.known() {
 		if r.Experiment == c.name && r.Tags[asked[1]] == asked[2] && !s.manners.HistoryLags && (b.Top == 0 || len(found) < b.Top) {
 			found = append(found, historyRun(r, s.tags(r)))
 		}
