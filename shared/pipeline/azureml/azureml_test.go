@@ -76,19 +76,18 @@ func again(s pipeline.Submission) pipeline.Submission {
 
 // advance moves every run one step towards the end that its pipeline's id names.
 func (f far) advance() {
-	for _, r := range f.Runs() {
+	f.Advance(func(r *azuremltest.Run) {
 		switch {
-		case r.Lost, azuremltest.Ended(r.Status):
 		case r.Status == "CancelRequested":
-			f.Move(r.ID, "Canceled", "")
+			r.Status = "Canceled"
 		case r.Status == "NotStarted":
-			f.Move(r.ID, "Running", "")
+			r.Status = "Running"
 		case r.Pipeline == succeeds, r.Pipeline == "train:1":
-			f.Move(r.ID, "Completed", "")
+			r.Status = "Completed"
 		case r.Pipeline == fails, r.Pipeline == "fail:1":
-			f.Move(r.ID, "Failed", "no disk")
+			r.Status, r.Error = "Failed", "no disk"
 		}
-	}
+	})
 }
 
 // claiming submits as the submit function does: one name at a time, and Again once a try may have made the run.

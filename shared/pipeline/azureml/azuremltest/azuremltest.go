@@ -231,10 +231,28 @@ func (s *Service) Move(runID, status, errText string) {
 		panic(fmt.Sprintf("run %s cannot become %s", runID, status))
 	}
 	r.Status, r.Error = status, errText
-	if r.Started.IsZero() && (status == "Running" || status == "Completed" || status == "Failed") {
+	s.stamp(r)
+}
+
+// Advance lets step give each run that goes on another Status, Error and Steps. No request is answered meanwhile: what
+// step sees of a run holds until it is through with it, that nobody has asked for its end included.
+func (s *Service) Advance(step func(*Run)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range s.known() {
+		if !Ended(r.Status) {
+			step(r)
+			s.stamp(r)
+		}
+	}
+}
+
+// stamp notes when a run has begun and ended.
+func (s *Service) stamp(r *Run) {
+	if r.Started.IsZero() && (r.Status == "Running" || r.Status == "Completed" || r.Status == "Failed") {
 		r.Started = s.Now().UTC()
 	}
-	if Ended(status) {
+	if Ended(r.Status) {
 		r.Ended = s.Now().UTC()
 	}
 }

@@ -172,3 +172,31 @@ func TestARunThatIsLost(t *testing.T) {
 		t.Errorf("it is listed: %d %s", w.Code, w.Body)
 	}
 }
+
+// While a run is moved on nobody asks for its end: the wish comes later, and is not written over.
+func TestACancellationIsNotWrittenOver(t *testing.T) {
+	s := newService()
+	send(s, good(t, s))
+	cancel := good(t, s)
+	cancel.Method, cancel.Body, cancel.URL.Path = "DELETE", http.NoBody, "/pipelines/v1.0"+s.scope()+"/PipelineRuns/"+s.Runs()[0].ID+"/Execution"
+	began, asked := make(chan bool), make(chan bool)
+	s.Advance(func(r *Run) {
+		go func() {
+			close(began)
+			s.ServeHTTP(httptest.NewRecorder(), cancel)
+			close(asked)
+		}()
+		<-began
+		time.Sleep(20 * time.Millisecond) // long enough for it to come through, if it could
+		r.Status = "Running"
+	})
+	<-asked
+	if r := s.Runs()[0]; r.Status != "CancelRequested" || r.Started.IsZero() {
+		t.Errorf("it is %s", r.Status)
+	}
+	s.Advance(func(r *Run) { r.Status = "Canceled" })
+	s.Advance(func(r *Run) { t.Errorf("it has ended, and goes on as %s", r.Status) })
+	if r := s.Runs()[0]; r.Ended.IsZero() {
+		t.Error("it does not say when it ended")
+	}
+}
