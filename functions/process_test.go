@@ -49,8 +49,15 @@ func command(args ...string) *exec.Cmd {
 // launch starts a process and does not wait for it.
 func launch(t testing.TB, data string, args ...string) *process {
 	t.Helper()
+	return launchIn(t, nil, data, args...)
+}
+
+// launchIn is launch with more in the environment.
+func launchIn(t testing.TB, environment []string, data string, args ...string) *process {
+	t.Helper()
 	p := &process{t: t, data: data, done: make(chan struct{})}
 	p.cmd = command(append([]string{"serve", "--data", data, "--listen", "127.0.0.1:0"}, args...)...)
+	p.cmd.Env = append(p.cmd.Env, environment...)
 	p.cmd.Stderr = p
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {
