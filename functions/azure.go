@@ -1,12 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	azcloud "github.com/Azure/azure-sdk-for-go/sdk/azcore/cloud"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
@@ -56,9 +58,7 @@ func (c config) workspace() (workspace, error) {
 	if c.Subscription == "" && c.ResourceGroup == "" && c.Workspace == "" {
 		return workspace{}, nil
 	}
-	credential, err := azidentity.NewDefaultAzureCredential(&azidentity.DefaultAzureCredentialOptions{
-		ClientOptions: policy.ClientOptions{Cloud: clouds[c.Cloud]},
-	})
+	credential, err := c.identity(policy.ClientOptions{Cloud: clouds[c.Cloud]})
 	if err != nil {
 		return workspace{}, fmt.Errorf("an identity for the workspace: %w", err)
 	}
@@ -71,6 +71,22 @@ func (c config) workspace() (workspace, error) {
 		return workspace{}, fmt.Errorf("CARILLON_AZUREML_*: %w", err)
 	}
 	return workspace{w, credential}, nil
+}
+
+// identity is who asks the workspace, and looks into its datastores: the user-assigned identity of
+// CARILLON_AZUREML_CLIENT_ID, or else of AzureWebJobsStorage__clientId, as which the app asks its storage. Without either
+// it is whom azidentity's DefaultAzureCredential finds, among them the user-assigned identity of AZURE_CLIENT_ID. On
+// Kubernetes AZURE_FEDERATED_TOKEN_FILE, AZURE_TENANT_ID and AZURE_CLIENT_ID are set for a workload's identity; with the
+// first of the above it may be another client.
+func (c config) identity(options policy.ClientOptions) (azcore.TokenCredential, error) {
+	client := cmp.Or(c.ClientID, os.Getenv("AzureWebJobsStorage__clientId"))
+	switch {
+	case client == "":
+		return azidentity.NewDefaultAzureCredential(&azidentity.DefaultAzureCredentialOptions{ClientOptions: options})
+	case c.ClientID != "" && os.Getenv("AZURE_FEDERATED_TOKEN_FILE") != "":
+		return azidentity.NewWorkloadIdentityCredential(&azidentity.WorkloadIdentityCredentialOptions{ClientOptions: options, ClientID: client})
+	}
+	return azidentity.NewManagedIdentityCredential(&azidentity.ManagedIdentityCredentialOptions{ClientOptions: options, ID: azidentity.ClientID(client)})
 }
 
 // targets are what runs the workspace's pipelines, by their kind.

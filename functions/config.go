@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"regexp"
 	"strings"
 	"time"
 
@@ -42,6 +43,7 @@ type config struct {
 	Workspace     string `envconfig:"AZUREML_WORKSPACE"`
 	Region        string `envconfig:"AZUREML_REGION"`
 	Cloud         string `envconfig:"AZUREML_CLOUD" default:"public"` // or china, government
+	ClientID      string `envconfig:"AZUREML_CLIENT_ID"`              // of the user-assigned identity that asks it, see identity
 	Compute       string `envconfig:"AZUREML_COMPUTE"`                // for steps that name none: its name, or serverless
 	BaseURL       string `envconfig:"AZUREML_BASE_URL"`               // of the v1 service, where it is not the region's public one
 	ARMURL        string `envconfig:"AZUREML_ARM_URL"`                // of the resource manager, where it is not the cloud's
@@ -54,6 +56,8 @@ type config struct {
 	retention time.Duration
 	level     slog.Level
 }
+
+var clientID = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
 
 // readConfig reads CARILLON_* and reports everything that is wrong with it at once, without the values of keys.
 func readConfig() (config, error) {
@@ -80,6 +84,9 @@ func readConfig() (config, error) {
 	}
 	if _, ok := clouds[c.Cloud]; !ok {
 		check("AZUREML_CLOUD", fmt.Errorf("has to be public, china or government, not %q", c.Cloud))
+	}
+	if c.ClientID != "" && !clientID.MatchString(c.ClientID) {
+		check("AZUREML_CLIENT_ID", fmt.Errorf("has to be the client id of a user-assigned identity, a GUID, not %q", c.ClientID))
 	}
 	c.named, err = source.ParseNamed(c.Datastores)
 	check("DATASTORES", err)

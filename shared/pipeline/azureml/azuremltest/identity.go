@@ -3,6 +3,7 @@ package azuremltest
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strconv"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
@@ -12,14 +13,21 @@ import (
 const IdentityHeader = "azuremltest"
 
 // Identity answers as the token endpoint of an app's managed identity (IDENTITY_ENDPOINT, version 2019-08-01), with
-// tokens of a Credential. It does not prove that an identity exists, or has a role.
-func Identity() http.Handler {
+// tokens of a Credential. The app has the user-assigned identities of these client ids, and without any its own: a
+// request has to name one of the first, and may name none for the second. It does not prove that an identity exists, or
+// has a role.
+func Identity(clients ...string) http.Handler {
 	credential := &Credential{}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		resource := r.URL.Query().Get("resource")
+		query := r.URL.Query()
+		resource := query.Get("resource")
 		if r.Method != http.MethodGet || r.Header.Get("X-IDENTITY-HEADER") != IdentityHeader || resource == "" ||
-			r.URL.Query().Get("api-version") != "2019-08-01" {
+			query.Get("api-version") != "2019-08-01" || len(query) > 2 && !query.Has("client_id") || len(query) > 3 {
 			http.Error(w, `{"statusCode": 400, "message": "this is not how a token is asked for"}`, http.StatusBadRequest)
+			return
+		}
+		if query.Has("client_id") != (len(clients) > 0) || len(clients) > 0 && !slices.Contains(clients, query.Get("client_id")) {
+			http.Error(w, `{"statusCode": 400, "message": "the app has no such identity"}`, http.StatusBadRequest)
 			return
 		}
 		token, err := credential.GetToken(r.Context(), policy.TokenRequestOptions{Scopes: []string{resource + "/.default"}})
