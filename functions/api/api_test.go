@@ -354,6 +354,7 @@ func TestBadInput(t *testing.T) {
 	s := newSite(t)
 	s.fake.Put(pipeline.Pipeline{Ref: schedule.PipelineRef{Kind: "local", ID: "strict"}, Required: []string{"path"}})
 	s.fake.Put(pipeline.Pipeline{Ref: schedule.PipelineRef{Kind: "local", ID: "places"}, Places: true, Settings: true, Outputs: map[string]string{"model": "uri_folder"}})
+	s.fake.Put(pipeline.Pipeline{Ref: schedule.PipelineRef{Kind: "local", ID: "behind"}, Deployed: true})
 	s.want(201, s.call("POST", "/api/schedules", body15("s")))
 	s.want(201, s.call("POST", "/api/schedules", with(strings.Replace(body15("p"), "hello", "places", 1), `"outputs": {"model": "x"}, "settings": {"a": 1}`)))
 	many := strings.Repeat("x", MaxBody)
@@ -379,6 +380,8 @@ func TestBadInput(t *testing.T) {
 		{"POST", "/api/schedules", with(body15("x"), `"outputs": {"model": "x"}`), nil, 422, "invalid_fields", `"outputs","message":"are for pipeline jobs and batch endpoints (v2)`},
 		{"POST", "/api/schedules", with(body15("x"), `"settings": {"force_rerun": true}`), nil, 422, "invalid_fields", `"settings","message":"are for pipeline jobs (v2)`},
 		{"POST", "/api/schedules", with(strings.Replace(body15("x"), "hello", "places", 1), `"outputs": {"modle": "x"}`), nil, 422, "invalid_fields", `"outputs.modle","message":"is no output of pipeline local:places, which has: model"`},
+		{"POST", "/api/schedules", with(strings.Replace(body15("x"), "hello", "behind", 1), `"continue_on_step_failure": false`), nil, 422, "invalid_fields", `"continue_on_step_failure"`},
+		{"POST", "/api/schedules", with(strings.Replace(body15("x"), "hello", "behind", 1), `"continue_on_step_failure": true`), nil, 422, "invalid_fields", `"continue_on_step_failure","message":"is a setting of the deployment behind pipeline local:behind`},
 		{"POST", "/api/schedules", with(body15("x"), `"jitter": "25h"`), nil, 422, "invalid_fields", `"jitter","message":"may be 24h at most"`},
 		{"POST", "/api/schedules", with(body15("x"), `"max_runs": 0`), nil, 422, "invalid_fields", `"max_runs"`},
 		{"POST", "/api/schedules", strings.Replace(body15("x"), "hello", "strict", 1), nil, 422, "invalid_fields", `"parameters.path","message":"is required by pipeline local:strict"`},

@@ -250,6 +250,9 @@ func (f *Function) checkPipeline(ctx context.Context, d schedule.Definition, old
 
 // unknownParts finds what a definition says of its runs that the pipeline does not take.
 func unknownParts(p pipeline.Pipeline, d schedule.Definition) (errs recur.FieldErrors) {
+	if d.ContinueOnStepFailure != nil && p.Deployed {
+		errs = append(errs, recur.FieldError{Field: "continue_on_step_failure", Message: "is a setting of the deployment behind pipeline " + p.Ref.String() + ": set it there, and leave it out here"})
+	}
 	if len(d.Settings) > 0 && !p.Settings {
 		errs = append(errs, recur.FieldError{Field: "settings", Message: "are for pipeline jobs (v2): runs of pipeline " + p.Ref.String() + " take none"})
 	}

@@ -167,10 +167,8 @@ func (o *old) instead() string {
 func (o *old) kept(s object, compute string) {
 	const goOn, on = "continue_on_step_failure", "default_compute"
 	o.goOn = o.flag(goOn, s.get(goOn))
+	o.deployed()
 	switch {
-	case o.pipeline.Kind == "batch_endpoint" && o.goOn != nil:
-		o.goOn = nil
-		o.differ("whether other steps go on after one has failed is not kept: with a batch endpoint its deployment says so")
 	case o.goOn != nil, o.templated(), o.pipeline.Kind == "batch_endpoint", o.pipeline == schedule.PipelineRef{}:
 	default:
 		o.goOn = new(true)
@@ -184,6 +182,14 @@ func (o *old) kept(s object, compute string) {
 	}
 	if _, given := o.settings[on]; compute != "" && !given {
 		o.setting(on, compute)
+	}
+}
+
+// deployed leaves to the deployment behind a batch endpoint what a schedule cannot say there.
+func (o *old) deployed() {
+	if o.pipeline.Kind == "batch_endpoint" && o.goOn != nil {
+		o.goOn = nil
+		o.differ("whether other steps go on after one has failed is not kept: with a batch endpoint its deployment says so")
 	}
 }
 

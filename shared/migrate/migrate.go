@@ -208,6 +208,7 @@ func (o *old) set(name, text string) {
 func (o *old) plan(own Own, now time.Time) Plan {
 	if own.Pipeline != (schedule.PipelineRef{}) {
 		o.pipeline = own.Pipeline
+		o.deployed()
 	}
 	if own.Experiment != "" {
 		o.experiment = own.Experiment

@@ -99,6 +99,7 @@ type Pipeline struct {
 	Outputs  map[string]string `json:"outputs,omitempty"` // with their types; nil: not known
 	Places   bool              `json:"-"`                 // a schedule may say where outputs go
 	Settings bool              `json:"-"`                 // a schedule may give settings
+	Deployed bool              `json:"-"`                 // its deployment says whether steps go on after one has failed: a schedule cannot
 
 	Also        []schedule.PipelineRef `json:"-"`                            // other references that stand for it at the moment, where a list tells them
 	Deployments []string               `json:"deployments,omitempty"`        // of an endpoint, by name

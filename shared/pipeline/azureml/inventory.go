@@ -153,7 +153,7 @@ func namesOf(deployments []deploymentEntity) (names []string) {
 
 func (t *batch) pipeline(id string, d door) pipeline.Pipeline {
 	p := pipeline.Pipeline{
-		Ref: schedule.PipelineRef{Kind: t.kind, ID: id}, Name: id, Description: d.endpoint.Properties.Description, Problem: d.problem, Places: true,
+		Ref: schedule.PipelineRef{Kind: t.kind, ID: id}, Name: id, Description: d.endpoint.Properties.Description, Problem: d.problem, Places: true, Deployed: true,
 	}
 	if strings.Contains(id, "/") && d.deployment.Properties.Description != "" {
 		p.Description = d.deployment.Properties.Description

@@ -83,7 +83,7 @@ func TestOutputsAndSettingsOfAJob(t *testing.T) {
 		}
 	}
 	p, err := f.targets[azureml.PipelineJob].Get(t.Context(), schedule.PipelineRef{Kind: azureml.PipelineJob, ID: "component:train:1"})
-	if err != nil || !p.Places || !p.Settings || !reflect.DeepEqual(p.Outputs, map[string]string{"model": "uri_folder"}) {
+	if err != nil || !p.Places || !p.Settings || p.Deployed || !reflect.DeepEqual(p.Outputs, map[string]string{"model": "uri_folder"}) {
 		t.Errorf("%+v, %v", p, err)
 	}
 }

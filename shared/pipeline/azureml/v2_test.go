@@ -144,7 +144,7 @@ func TestInputsThatAreNotDeclared(t *testing.T) {
 		}
 	}
 	p, err := f.targets[azureml.BatchEndpoint].Get(t.Context(), s.Pipeline)
-	if err != nil || p.Parameters != nil || p.Problem != "" {
+	if err != nil || p.Parameters != nil || p.Problem != "" || !p.Places || p.Settings || !p.Deployed {
 		t.Errorf("%+v, %v", p, err)
 	}
 }
