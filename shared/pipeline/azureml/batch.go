@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"reflect"
 	"regexp"
 	"strings"
 	"time"
@@ -108,7 +109,8 @@ func (d door) closed() string {
 }
 
 // Submit starts a run or, for a submission that is made Again, finds the one that an earlier try has made. Whether
-// steps go on after one has failed is the deployment's setting, not the submission's.
+// steps go on after one has failed is the deployment's setting, not the submission's. An endpoint is called as it is
+// remembered, and once more if that is refused and it has changed since.
 func (t *batch) Submit(ctx context.Context, s pipeline.Submission) (string, error) {
 	if err := ctx.Err(); err != nil {
 		return "", &pipeline.Error{Outcome: pipeline.NotDone, Err: err}
@@ -123,16 +125,20 @@ func (t *batch) Submit(ctx context.Context, s pipeline.Submission) (string, erro
 	if s.Again {
 		return t.find(ctx, s)
 	}
-	if d, ok := t.w.endpoints.get(s.Pipeline.ID, time.Now()); ok {
-		runID, err := t.invoke(ctx, s, d)
-		if err == nil || pipeline.OutcomeOf(err) != pipeline.Refused {
-			return runID, err
+	before, known := t.w.endpoints.get(s.Pipeline.ID, time.Now())
+	var refused error
+	if known {
+		var runID string
+		if runID, refused = t.invoke(ctx, s, before); refused == nil || pipeline.OutcomeOf(refused) != pipeline.Refused {
+			return runID, refused
 		}
-		// It was refused as the endpoint is remembered: it may have changed.
 	}
 	d, err := t.w.door(ctx, s.Pipeline.ID)
 	if err != nil {
 		return "", unread(s, err)
+	}
+	if known && reflect.DeepEqual(d, before) {
+		return "", refused // for what the endpoint still is
 	}
 	return t.invoke(ctx, s, d)
 }

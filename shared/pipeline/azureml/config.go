@@ -32,7 +32,8 @@ type Config struct {
 	InferenceURL string
 
 	// Compute is what the steps of pipeline jobs made of components run on that name none themselves: a compute of the
-	// workspace, or serverless. With "" such a step makes the workspace refuse the job.
+	// workspace, or serverless. With "" such a step makes the workspace refuse the job; that it is not made and failed
+	// is inferred.
 	Compute string
 
 	Cloud      cloud.Configuration // as the SDK has it; zero is the public cloud

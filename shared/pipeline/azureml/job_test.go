@@ -164,6 +164,32 @@ func TestTheComputeOfAJob(t *testing.T) {
 	}
 }
 
+// Steps without a compute of their own need the job's, from the settings of Carillon or of the schedule.
+func TestAJobWithoutCompute(t *testing.T) {
+	for _, c := range []struct {
+		compute string
+		setting string
+		refused bool
+	}{{"", "", true}, {"cluster", "", false}, {"", `"serverless"`, false}} {
+		f := newFar(t)
+		f.PutComponent(azuremltest.Component{Name: "bare", Version: "1", NoCompute: true})
+		config := f.config()
+		config.Compute = c.compute
+		w, err := azureml.Open(config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := of(azureml.PipelineJob, "component:bare:1", "a")
+		if c.setting != "" {
+			s.Settings = map[string]json.RawMessage{"default_compute": []byte(c.setting)}
+		}
+		_, err = w.Targets()[azureml.PipelineJob].Submit(t.Context(), s)
+		if (err != nil) != c.refused || c.refused && (pipeline.OutcomeOf(err) != pipeline.Refused || !strings.Contains(err.Error(), "no default_compute")) {
+			t.Errorf("%+v: %v", c, err)
+		}
+	}
+}
+
 func TestTheLatestVersion(t *testing.T) {
 	f := newFar(t)
 	for _, want := range []string{"train:1", "train:2"} {

@@ -125,6 +125,79 @@ func TestAnEndpointThatHasChanged(t *testing.T) {
 	}
 }
 
+// What an endpoint refuses as it is, it is not asked for twice.
+func TestACallThatIsRefused(t *testing.T) {
+	f := newFar(t)
+	f.submit(t, of(azureml.BatchEndpoint, "train", "a"))
+	f.Fail(azuremltest.Invoke, azuremltest.Fault{Status: 400})
+	_, err := f.targets[azureml.BatchEndpoint].Submit(t.Context(), of(azureml.BatchEndpoint, "train", "b"))
+	if wantOutcome(t, err, pipeline.Refused); f.Submissions("b") != 0 || f.Asked(azuremltest.Invoke) != 2 || !strings.Contains(err.Error(), "it was told to fail") {
+		t.Errorf("%d calls: %v", f.Asked(azuremltest.Invoke), err)
+	}
+	s := of(azureml.BatchEndpoint, "train", "c")
+	s.Parameters = map[string]string{"whom": "you"}
+	_, err = f.targets[azureml.BatchEndpoint].Submit(t.Context(), s)
+	if wantOutcome(t, err, pipeline.Refused); f.Asked(azuremltest.Invoke) != 2 {
+		t.Errorf("%d calls: %v", f.Asked(azuremltest.Invoke), err)
+	}
+}
+
+// An endpoint that is on its way out, or whose deployment has failed since it was read, starts nothing, and the error says so.
+func TestAnEndpointThatIsOutOfOrder(t *testing.T) {
+	for want, c := range map[string]struct{ endpoint, deployment string }{
+		"the endpoint is Deleting": {"Deleting", ""}, "the deployment blue is Failed": {"", "Failed"},
+	} {
+		f := newFar(t)
+		f.submit(t, of(azureml.BatchEndpoint, "train", "a"))
+		f.PutBatchEndpoint(azuremltest.BatchEndpoint{
+			Name: "train", State: c.endpoint, Default: "blue", Deployments: []azuremltest.Deployment{{Name: "blue", Component: "train:1", State: c.deployment}},
+		})
+		for _, occurrence := range []string{"b", "c"} {
+			_, err := f.targets[azureml.BatchEndpoint].Submit(t.Context(), of(azureml.BatchEndpoint, "train", occurrence))
+			if wantOutcome(t, err, pipeline.Refused); !strings.Contains(err.Error(), want) || f.Submissions(occurrence) != 0 || f.Asked(azuremltest.Invoke) != 2 {
+				t.Errorf("%s: %d runs after %d calls, %v", occurrence, f.Submissions(occurrence), f.Asked(azuremltest.Invoke), err)
+			}
+		}
+	}
+}
+
+// Models travel in the words of each interface.
+func TestModelsOnTheWire(t *testing.T) {
+	f := newFar(t)
+	kinds := []string{"mlflow_model", "custom_model", "triton_model"}
+	c := azuremltest.Component{Name: "models", Version: "1", Inputs: map[string]azuremltest.ComponentInput{}, Outputs: map[string]string{}}
+	parameters, outputs := map[string]string{}, map[string]string{}
+	for _, kind := range kinds {
+		c.Inputs[kind], c.Outputs[kind] = azuremltest.ComponentInput{Type: kind}, kind
+		parameters[kind], outputs[kind] = kind+":azureml:m:1", "azureml://datastores/d/paths/"+kind+"/"
+	}
+	f.PutComponent(c)
+	f.PutBatchEndpoint(
+		azuremltest.BatchEndpoint{Name: "models", Default: "d", Deployments: []azuremltest.Deployment{{Name: "d", Component: "models:1"}}},
+		azuremltest.BatchEndpoint{Name: "far", Default: "d", Deployments: []azuremltest.Deployment{{Name: "d", Component: "azureml://registries/theirs/components/models/versions/1"}}},
+	)
+	for i, s := range []pipeline.Submission{
+		of(azureml.BatchEndpoint, "models", "a"), of(azureml.BatchEndpoint, "far", "b"), of(azureml.PipelineJob, "component:models:1", "c"),
+	} {
+		s.Parameters = parameters
+		if s.Outputs = outputs; i == 1 { // it says of outputs, too, what they are
+			s.Outputs = map[string]string{}
+			for kind, address := range outputs {
+				s.Outputs[kind] = kind + ":" + address
+			}
+		}
+		_, r := f.submit(t, s)
+		for _, kind := range kinds {
+			if in, want := r.Job.Inputs[kind], (azuremltest.Input{Type: kind, Value: "azureml:m:1"}); in != want {
+				t.Errorf("%s: input %+v, want %+v", s.Pipeline, in, want)
+			}
+			if out, want := r.Job.Outputs[kind], (azuremltest.Input{Type: kind, Value: outputs[kind]}); out != want {
+				t.Errorf("%s: output %+v, want %+v", s.Pipeline, out, want)
+			}
+		}
+	}
+}
+
 // Of a component elsewhere nothing is known: what is given says itself what it is.
 func TestInputsThatAreNotDeclared(t *testing.T) {
 	f := newFar(t)

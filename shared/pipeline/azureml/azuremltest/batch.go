@@ -173,7 +173,11 @@ var (
 	invocationFields = []string{"InputData", "OutputData", "Tags", "properties"}
 	batchFields      = []string{"JobInputType", "Uri", "Value"}
 	placeFields      = []string{"JobOutputType", "Uri"}
-	batchKinds       = map[string]string{"Literal": "literal", "UriFile": "uri_file", "UriFolder": "uri_folder", "MLTable": "mltable"}
+	// batchKinds are those of the interface that Microsoft's own client was made of.
+	batchKinds = map[string]string{
+		"Literal": "literal", "UriFile": "uri_file", "UriFolder": "uri_folder", "MLTable": "mltable", "MLFlowModel": "mlflow_model",
+		"CustomModel": "custom_model", "TritonModel": "triton_model",
+	}
 )
 
 func (s *Service) invoke(c call) reply {
@@ -226,7 +230,8 @@ func (s *Service) invoke(c call) reply {
 	}}
 }
 
-// route finds the deployment that an endpoint's call is for.
+// route finds the deployment that an endpoint's call is for. That neither takes calls unless it is Succeeded, and with which
+// answer, is inferred.
 func (s *Service) route(r *Run, deployment string) *reply {
 	e, ok := s.doors[r.Job.Endpoint]
 	if deployment == "" {
@@ -240,6 +245,8 @@ func (s *Service) route(r *Run, deployment string) *reply {
 		refusal = unknownDoor(r.Job.Endpoint)
 	case !deployed:
 		refusal = refuse(http.StatusNotFound, "UserError", "there is no deployment "+deployment)
+	case state(e.State) != "Succeeded", state(d.State) != "Succeeded":
+		refusal = refuse(http.StatusBadRequest, "UserError", "the endpoint is "+state(e.State)+", the deployment "+state(d.State))
 	case d.Model:
 		refusal = refuse(http.StatusBadRequest, "UserError", "a model's deployment takes no properties")
 	case s.components[d.Component].Name == "":

@@ -35,6 +35,7 @@ type Component struct {
 	Type                                    string // "" is pipeline
 	Inputs                                  map[string]ComponentInput
 	Outputs                                 map[string]string // their types
+	NoCompute                               bool              // its steps name none
 
 	made int // in which order
 }
@@ -302,7 +303,15 @@ func (s *Service) ready(r *Run, settings map[string]any) *reply {
 		}
 		return nil
 	}
-	return s.fit(r, id)
+	if refusal := s.fit(r, id); refusal != nil {
+		return refusal
+	}
+	// That a job is refused then, and not made and failed, is inferred.
+	if _, given := settings["default_compute"]; !given && s.components[r.Job.Component].NoCompute {
+		refusal := refuse(http.StatusBadRequest, "UserError", "a step of the job has no compute, and the job no default_compute")
+		return &refusal
+	}
+	return nil
 }
 
 // fit fits a run to the component of that id.
