@@ -38,6 +38,9 @@ func TestTheSwitchOfAPublishedPipeline(t *testing.T) {
 			if err != nil || p.Disabled == active || (p.Problem == "") != active {
 				t.Errorf("step %d: %+v, %v", i, p, err)
 			}
+			if is := f.StatusOf(succeeds); is != map[bool]string{true: "Active", false: "Disabled"}[active] {
+				t.Errorf("step %d: it is %s", i, is)
+			}
 			_, err = target.Submit(t.Context(), submission("a"))
 			if (err == nil) != active {
 				t.Errorf("step %d: submitted: %v", i, err)

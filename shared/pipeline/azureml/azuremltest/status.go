@@ -7,6 +7,17 @@ import (
 	"strings"
 )
 
+// StatusOf is the status of a published pipeline: Active, Deprecated or Disabled; "" when there is none of that id.
+func (s *Service) StatusOf(pipelineID string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p, ok := s.pipelines[pipelineID]
+	if ok && active(p.Status) {
+		return "Active"
+	}
+	return p.Status
+}
+
 // setStatus is the switch of a published pipeline. The form of its body is not established: here it is the status alone,
 // and Manners.StatusIgnored is a service that takes it and does nothing. That a pipeline is not disabled while an active
 // schedule names it is v1's rule; with which answer it says so is not known.
