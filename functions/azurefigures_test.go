@@ -16,7 +16,7 @@ import (
 	"carillon/shared/azure"
 	"carillon/shared/azure/azuritetest"
 	"carillon/shared/azure/hostdouble"
-	"carillon/shared/pipeline/azureml/azuremltest"
+	"carillon/shared/pipeline"
 	"carillon/shared/recur"
 	"carillon/shared/schedule"
 	"carillon/shared/store"
@@ -104,7 +104,7 @@ func BenchmarkThousandOnAzurite(b *testing.B) {
 	b.ReportMetric(float64(queues.Load())/n, "sends/occurrence")
 	made := map[string]int{}
 	for _, run := range c.workspace.Runs() {
-		made[run.Tags[azuremltest.OccurrenceTag]]++
+		made[run.Tags[pipeline.OccurrenceTag]]++
 	}
 	b.ReportMetric(float64(len(made)), "runs")
 	for occurrence, times := range made {

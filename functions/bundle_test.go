@@ -22,6 +22,7 @@ import (
 	"carillon/shared/azure/azuritetest"
 	"carillon/shared/azure/hostdouble"
 	"carillon/shared/host"
+	"carillon/shared/pipeline"
 	"carillon/shared/pipeline/azureml/azuremltest"
 )
 
@@ -199,7 +200,7 @@ func TestBundle(t *testing.T) {
 		t.Errorf("the page: %d", status)
 	}
 	for _, run := range c.workspace.Runs() {
-		if n := c.workspace.Submissions(run.Tags[azuremltest.OccurrenceTag]); n != 1 {
+		if n := c.workspace.Submissions(run.Tags[pipeline.OccurrenceTag]); n != 1 {
 			t.Errorf("%v was submitted %d times", run.Tags, n)
 		}
 	}

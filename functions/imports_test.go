@@ -45,7 +45,7 @@ var allowed = map[string]struct {
 	"functions/facade":     {verbs, false},
 	"functions":            {[]string{"*"}, true},
 
-	"shared/pipeline/azureml/azuremltest": {nil, true},
+	"shared/pipeline/azureml/azuremltest": {[]string{"shared/pipeline"}, true},
 	"shared/aws/runtimetest":              {nil, false},
 	"shared/azure/azuritetest":            {nil, false},
 	"shared/azure/hostdouble":             {[]string{"shared/recur"}, true},

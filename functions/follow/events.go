@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"slices"
 
+	"carillon/shared/pipeline"
 	"carillon/shared/queue"
 	"carillon/shared/schedule"
 )
@@ -21,9 +22,6 @@ const (
 	runCompleted     = "Microsoft.MachineLearningServices.RunCompleted"
 	runStatusChanged = "Microsoft.MachineLearningServices.RunStatusChanged"
 )
-
-// occurrenceTag is by which a target's runs tell whose they are: among their tags, and of v2 among their properties.
-const occurrenceTag = "carillon_occurrence"
 
 // RunEvents takes the events of runs out of a body that Event Grid has delivered, to a webhook or to a Storage queue: one
 // event or a list of them, in its own schema or as CloudEvents 1.0, as JSON or that in base64. It returns the
@@ -95,7 +93,7 @@ func runEvent(text []byte) (occurrence string, ok bool) {
 	var data struct{ RunTags, RunProperties map[string]any }
 	_ = json.Unmarshal(e.Data, &data) // without it the event is of nobody's run
 	for _, words := range []map[string]any{data.RunTags, data.RunProperties} {
-		if id, _ := words[occurrenceTag].(string); id != "" {
+		if id, _ := words[pipeline.OccurrenceTag].(string); id != "" {
 			if _, _, _, err := schedule.ParseOccurrenceID(id); err == nil {
 				return id, true
 			}

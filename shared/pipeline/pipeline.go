@@ -52,6 +52,10 @@ type Switch interface {
 	SetActive(ctx context.Context, ref schedule.PipelineRef, active bool) error
 }
 
+// OccurrenceTag is the tag, or the property, by which a target that knows such gives a run the id of its occurrence: by it
+// the run is found again, and told in events.
+const OccurrenceTag = "carillon_occurrence"
+
 // Submission is what a run is made of.
 type Submission struct {
 	Name       string // derived from the occurrence; [a-zA-Z0-9_-], at most 64 bytes
@@ -62,7 +66,7 @@ type Submission struct {
 	Outputs    map[string]string          // where outputs go, by name; of a pipeline that has Places
 	Settings   map[string]json.RawMessage // of a pipeline that has Settings
 	Schedule   string                     // its name, for display
-	Occurrence string                     // its id; travels with the run as a tag
+	Occurrence string                     // its id; travels with the run as a tag, see OccurrenceTag
 
 	// Tags are those of whoever asked for the run. A target that knows tags gives them to the run, beside its own, which
 	// are not replaced; others leave them out.

@@ -31,12 +31,9 @@ const (
 	PipelineJob      = "pipeline_job"      // "component:NAME:VERSION", "component:NAME@latest", "job:NAME", an earlier job as template, or "schedule:NAME", the job that a v2 schedule holds
 )
 
-// OccurrenceTag is the tag, and of v2 the property too, by which a run is found again. Its value is the id of the
-// occurrence.
-const OccurrenceTag = "carillon_occurrence"
-
 const endpointList = "/PipelineEndpoints"
 
+// scheduleTag is the tag, and of v2 the property too, with the name of a run's schedule.
 const scheduleTag = "carillon_schedule"
 
 // Workspace is one workspace. It is safe for concurrent use, needs no closing, and calls no host but its own, the

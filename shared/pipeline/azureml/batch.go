@@ -233,7 +233,7 @@ const mostLooked = 5
 func (t *batch) find(ctx context.Context, s pipeline.Submission) (string, error) {
 	var found string
 	var suspects []string
-	path := t.w.resource("/jobs", "properties", OccurrenceTag+"="+s.Occurrence, "listViewType", "All")
+	path := t.w.resource("/jobs", "properties", pipeline.OccurrenceTag+"="+s.Occurrence, "listViewType", "All")
 	err := eachListed(ctx, t.w, path, mostLooked, func(j jobEntity) bool {
 		switch {
 		case !id.MatchString(j.Name):

@@ -180,5 +180,5 @@ func notSubmitted(s pipeline.Submission, err error) error {
 }
 
 func whereToLook(s pipeline.Submission) string {
-	return fmt.Sprintf("look in the studio, in experiment %s, for a run with the tag or property %s = %s", s.Experiment, OccurrenceTag, s.Occurrence)
+	return fmt.Sprintf("look in the studio, in experiment %s, for a run with the tag or property %s = %s", s.Experiment, pipeline.OccurrenceTag, s.Occurrence)
 }

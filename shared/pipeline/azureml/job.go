@@ -89,7 +89,7 @@ func (t *jobs) made(ctx context.Context, s pipeline.Submission) (string, error) 
 	case err != nil:
 		return "", err
 	case !j.bears(s.Occurrence):
-		return "", pipeline.Refusef("there is a job %s already, and it does not bear the tag %s = %s", name, OccurrenceTag, s.Occurrence)
+		return "", pipeline.Refusef("there is a job %s already, and it does not bear the tag %s = %s", name, pipeline.OccurrenceTag, s.Occurrence)
 	}
 	return name, nil
 }

@@ -81,11 +81,8 @@ func (t *v1) Get(ctx context.Context, ref schedule.PipelineRef) (pipeline.Pipeli
 		get = t.endpoint
 	}
 	e, err := get(ctx, ref.ID)
-	if answered(err, http.StatusNotFound) {
-		err = fmt.Errorf("%w: %w", pipeline.ErrNotFound, err)
-	}
 	if err != nil {
-		return pipeline.Pipeline{}, fmt.Errorf("pipeline %s: %w", ref, err)
+		return pipeline.Pipeline{}, missing(ref, err)
 	}
 	p := t.pipeline(e)
 	p.Ref = ref // ids are compared in any letter case

@@ -129,7 +129,7 @@ func tags(s pipeline.Submission) map[string]string {
 
 // marks are what Carillon knows a run by.
 func marks(s pipeline.Submission) map[string]string {
-	marks := map[string]string{OccurrenceTag: s.Occurrence}
+	marks := map[string]string{pipeline.OccurrenceTag: s.Occurrence}
 	if s.Schedule != "" {
 		marks[scheduleTag] = s.Schedule
 	}
@@ -177,7 +177,7 @@ const mostSuspects = 10
 // find returns the run that bears the occurrence's tag. Its errors start nothing: NotDone when the question could
 // not be put and may be put again, else Unknown.
 func (t *v1) find(ctx context.Context, s pipeline.Submission) (string, error) {
-	q := query{Filter: fmt.Sprintf("(Tags/%s eq %s) and (ParentRunId eq null)", OccurrenceTag, s.Occurrence), Top: mostSuspects}
+	q := query{Filter: fmt.Sprintf("(Tags/%s eq %s) and (ParentRunId eq null)", pipeline.OccurrenceTag, s.Occurrence), Top: mostSuspects}
 	var found struct{ Value []historyRun }
 	err := t.w.v1.do(ctx, http.MethodPost, t.w.history("/experiments/"+url.PathEscape(s.Experiment)+"/runs:query"), q, &found)
 	if err != nil {
@@ -207,7 +207,7 @@ func (t *v1) bears(ctx context.Context, r historyRun, occurrence string) (bool, 
 			return false, err
 		}
 	}
-	return r.Tags[OccurrenceTag] == occurrence, nil
+	return r.Tags[pipeline.OccurrenceTag] == occurrence, nil
 }
 
 func notFound(s pipeline.Submission, err error) error {

@@ -28,7 +28,7 @@ type jobEntity struct {
 
 // bears reports whether it is the run of that occurrence.
 func (j jobEntity) bears(occurrence string) bool {
-	return j.Properties.Tags[OccurrenceTag] == occurrence || j.Properties.Properties[OccurrenceTag] == occurrence
+	return j.Properties.Tags[pipeline.OccurrenceTag] == occurrence || j.Properties.Properties[pipeline.OccurrenceTag] == occurrence
 }
 
 // bare reports whether it says nothing of itself.

@@ -24,9 +24,6 @@ import (
 	"time"
 )
 
-// OccurrenceTag is the tag by which submissions are counted.
-const OccurrenceTag = "carillon_occurrence"
-
 // Service is an http.Handler with the workspace's routes. Asked as a host of this machine it answers for all of its
 // services, and its batch endpoints are called at /inference/NAME/jobs; asked as one of the public cloud's hosts, for
 // that one. Its runs move only when Move says so. Set the fields before the first request. Safe for concurrent use.

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+
+	"carillon/shared/pipeline"
 )
 
 // BatchEndpoint is one that runs what is deployed behind it.
@@ -192,12 +194,12 @@ func (s *Service) invoke(c call) reply {
 	tags, tagged := texts(asked["Tags"])
 	properties, kept := texts(asked["properties"])
 	inputs, ok := asked["InputData"].(map[string]any)
-	if !tagged || !kept || !ok || properties["experimentName"] == "" || properties[OccurrenceTag] == "" {
+	if !tagged || !kept || !ok || properties["experimentName"] == "" || properties[pipeline.OccurrenceTag] == "" {
 		return s.misunderstood("an invocation lacks its inputs, tags, experiment or occurrence: " + string(c.body))
 	}
 	r := &Run{
 		ID: fmt.Sprintf("pipelinejob-00000000-0000-4000-8000-%012d", len(s.runs)+1), Experiment: properties["experimentName"], Status: "NotStarted",
-		Created: s.Now().UTC(), Job: Job{Endpoint: c.name, Inputs: map[string]Input{}, Outputs: map[string]Input{}}, occurrence: properties[OccurrenceTag],
+		Created: s.Now().UTC(), Job: Job{Endpoint: c.name, Inputs: map[string]Input{}, Outputs: map[string]Input{}}, occurrence: properties[pipeline.OccurrenceTag],
 	}
 	for name, v := range inputs {
 		in, ok := input(v, batchFields, "JobInputType", "Uri", "Value")

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"carillon/shared/pipeline"
 )
 
 // Job is what a run of v2 has that one of v1 has not.
@@ -243,10 +245,10 @@ func (s *Service) putJob(c call) reply {
 	r.Job.Properties, kept = texts(definition["properties"])
 	r.Experiment, _ = definition["experimentName"].(string)
 	r.Description, _ = definition["description"].(string)
-	if definition["jobType"] != "Pipeline" || r.Experiment == "" || !tagged || !kept || r.Tags[OccurrenceTag] == "" || !jobName.MatchString(c.name) {
+	if definition["jobType"] != "Pipeline" || r.Experiment == "" || !tagged || !kept || r.Tags[pipeline.OccurrenceTag] == "" || !jobName.MatchString(c.name) {
 		return s.misunderstood("a job lacks its type, experiment, tags or a name that is one: " + string(c.body))
 	}
-	r.occurrence = r.Tags[OccurrenceTag]
+	r.occurrence = r.Tags[pipeline.OccurrenceTag]
 	settings, _ := definition["settings"].(map[string]any)
 	r.ContinueOnStepFailure, _ = settings["continue_on_step_failure"].(bool)
 	inputs, _ := definition["inputs"].(map[string]any)

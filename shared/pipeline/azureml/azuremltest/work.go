@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"carillon/shared/pipeline"
 )
 
 // The functions here do the work of the routes. The caller holds s.mu.
@@ -41,7 +43,7 @@ func (s *Service) admit(c call, pipelineID, endpointID string) reply {
 	if wrong := decode(c.body, &b); wrong != "" {
 		return s.misunderstood(wrong)
 	}
-	if b.ExperimentName == "" || b.RunSource != "SDK" || b.ParameterAssignments == nil || b.Tags[OccurrenceTag] == "" {
+	if b.ExperimentName == "" || b.RunSource != "SDK" || b.ParameterAssignments == nil || b.Tags[pipeline.OccurrenceTag] == "" {
 		return s.misunderstood("a submission lacks its experiment, source, parameters or tag: " + string(c.body))
 	}
 	p, ok := s.pipelines[pipelineID]
@@ -62,7 +64,7 @@ func (s *Service) admit(c call, pipelineID, endpointID string) reply {
 		ID: fmt.Sprintf("00000000-0000-4000-8000-%012d", len(s.runs)+1), Pipeline: pipelineID, Endpoint: endpointID,
 		Experiment: b.ExperimentName, Description: b.Description, Tags: b.Tags, Parameters: b.ParameterAssignments,
 		DataPaths: b.DataPathAssignments, DataSets: b.DataSetDefinitionValueAssignments, ContinueOnStepFailure: b.ContinueRunOnStepFailure,
-		Status: "NotStarted", Created: s.Now().UTC(), occurrence: b.Tags[OccurrenceTag],
+		Status: "NotStarted", Created: s.Now().UTC(), occurrence: b.Tags[pipeline.OccurrenceTag],
 	}
 	s.runs = append(s.runs, r)
 	return reply{http.StatusOK, s.runEntity(r)}
