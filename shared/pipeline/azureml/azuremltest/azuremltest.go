@@ -4,11 +4,11 @@
 //
 // They were written from the facts that Carillon collected, not by comparing them with a workspace. So they do not prove:
 // that the real v1 service spells its routes and names the parts of its entities so; that services refuse unknown
-// parameters and disabled pipelines, or a cancellation that comes too late, and with these statuses; that they give
-// tags back, or how soon a list or the run history knows a run; that batch endpoints keep properties; that a job can
-// be sent as it was read; which roles a caller needs; anything about limits, speed, or real tokens (signatures are
-// not looked at). Each of those is a behaviour here only to be tested against both ways, as far as Manners and Fault
-// allow.
+// parameters, disabled pipelines, endpoints that are not ready, steps without a compute, or a cancellation that comes too
+// late, and with these statuses; that they give tags back, or how soon a list or the run history knows a run; that batch
+// endpoints keep properties; that a job can be sent as it was read; which roles a caller needs; anything about limits,
+// speed, or real tokens (signatures are not looked at). Each of those is a behaviour here only to be tested against both
+// ways, as far as Manners and Fault allow.
 package azuremltest
 
 import (
@@ -26,7 +26,8 @@ import (
 
 // Service is an http.Handler with the workspace's routes. Asked as a host of this machine it answers for all of its
 // services, and its batch endpoints are called at /inference/NAME/jobs; asked as one of the public cloud's hosts, for
-// that one. Its runs move only when Move says so. Set the fields before the first request. Safe for concurrent use.
+// that one. Its runs move only when Move or Advance says so. Set the fields before the first request. Safe for
+// concurrent use.
 type Service struct {
 	Subscription      string
 	ResourceGroup     string
