@@ -190,7 +190,7 @@ func (s *Service) Runs() []Run {
 	runs := make([]Run, len(s.runs))
 	for i, r := range s.runs {
 		runs[i] = *r
-		runs[i].Tags, runs[i].Parameters = maps.Clone(r.Tags), maps.Clone(r.Parameters)
+		runs[i].Tags, runs[i].Parameters, runs[i].Steps = maps.Clone(r.Tags), maps.Clone(r.Parameters), slices.Clone(r.Steps)
 		runs[i].Job.Inputs, runs[i].Job.Properties = maps.Clone(r.Job.Inputs), maps.Clone(r.Job.Properties)
 	}
 	return runs

@@ -14,8 +14,7 @@ const IdentityHeader = "azuremltest"
 
 // Identity answers as the token endpoint of an app's managed identity (IDENTITY_ENDPOINT, version 2019-08-01), with
 // tokens of a Credential. The app has the user-assigned identities of these client ids, and without any its own: a
-// request has to name one of the first, and may name none for the second. It does not prove that an identity exists, or
-// has a role.
+// request has to name one of those, and none for its own. It does not prove that an identity exists, or has a role.
 func Identity(clients ...string) http.Handler {
 	credential := &Credential{}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
