@@ -55,7 +55,7 @@ func tell(w io.Writer, workspace *azuremltest.Service, url string) {
 		{"a published pipeline (v1), takes epochs and data", "{kind: published, id: " + trains + "}"},
 		{"another one, whose second step fails", "{kind: published, id: " + fails + "}"},
 		{"a pipeline endpoint (v1), of the first", "{kind: pipeline_endpoint, id: " + endpoint + "}"},
-		{"a batch endpoint, takes epochs and data", "{kind: batch_endpoint, id: nightly}"},
+		{"a batch endpoint, takes epochs and data", "{kind: batch_endpoint, id: nightly}, or nightly/green"},
 		{"a component as a pipeline job, the same", `{kind: pipeline_job, id: "component:train:1"}`},
 		{"a job that was made by hand, as a template", `{kind: pipeline_job, id: "job:by-hand"}`},
 		{"a data asset, for data of those three", "azureml:heart@latest"},

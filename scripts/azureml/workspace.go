@@ -27,7 +27,9 @@ func fill(workspace *azuremltest.Service) {
 	})
 	workspace.PutBatchEndpoint(azuremltest.BatchEndpoint{
 		Name: "nightly", Description: "Trains each night", Default: "blue",
-		Deployments: []azuremltest.Deployment{{Name: "blue", Component: "train:1"}},
+		Deployments: []azuremltest.Deployment{
+			{Name: "blue", Component: "train:1"}, {Name: "green", Component: "train:1", Description: "The next one"},
+		},
 	})
 	workspace.PutData(
 		azuremltest.DataAsset{Name: "heart", Version: "1", Type: "uri_folder", URI: "azureml://datastores/inbox/paths/heart/1/"},

@@ -71,21 +71,6 @@ func (s *Service) Fail(op Op, faults ...Fault) {
 	s.faults[op] = append(s.faults[op], faults...)
 }
 
-// Faults counts those that are still up for an operation.
-func (s *Service) Faults(op Op) int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.faults[op])
-}
-
-// Ops are all operations.
-func Ops() (all []Op) {
-	for _, route := range routes {
-		all = append(all, route.op)
-	}
-	return all
-}
-
 func (s *Service) nextFault(op Op, name string) Fault {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -174,4 +159,19 @@ func (f Fault) write(w http.ResponseWriter) {
 	default:
 		refuse(f.Status, "OnDemand", "it was told to fail").write(w)
 	}
+}
+
+// Faults counts those that are still up for an operation.
+func (s *Service) Faults(op Op) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.faults[op])
+}
+
+// Ops are all operations.
+func Ops() (all []Op) {
+	for _, route := range routes {
+		all = append(all, route.op)
+	}
+	return all
 }
