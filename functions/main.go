@@ -63,6 +63,7 @@ Settings by environment:
                                     the workspace whose pipelines are run
   CARILLON_AZUREML_CLOUD            public, china or government (public)
   CARILLON_AZUREML_COMPUTE          for steps that name none: a compute, or serverless
+  CARILLON_AZUREML_CLIENT_ID        the user-assigned identity that asks the workspace
   CARILLON_AZUREML_BASE_URL, CARILLON_AZUREML_ARM_URL, CARILLON_AZUREML_INFERENCE_URL
                                     where the services are, if not at their public addresses`,
 		Args: cobra.NoArgs,
