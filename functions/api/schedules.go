@@ -245,6 +245,12 @@ func (f *Function) checkPipeline(ctx context.Context, d schedule.Definition, old
 			errs = append(errs, recur.FieldError{Field: "parameters." + name, Message: "is required by pipeline " + p.Ref.String()})
 		}
 	}
+	if checker, ok := target.(pipeline.Checker); ok && len(errs) == 0 {
+		wrong, err := checker.Check(ctx, pipeline.Submission{Pipeline: d.Pipeline, Parameters: d.Parameters, Outputs: d.Outputs, Settings: d.Settings})
+		if errs = wrong; err != nil {
+			return recur.FieldErrors{{Field: "pipeline.id", Message: "cannot be looked up: " + err.Error()}}
+		}
+	}
 	return errs
 }
 

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"time"
 
+	"carillon/shared/recur"
 	"carillon/shared/schedule"
 )
 
@@ -55,6 +56,13 @@ type Switch interface {
 // OccurrenceTag is the tag, or the property, by which a target that knows such gives a run the id of its occurrence: by it
 // the run is found again, and told in events.
 const OccurrenceTag = "carillon_occurrence"
+
+// Checker is what a Target offers that can tell more of values than whether there are such names.
+type Checker interface {
+	// Check finds what is wrong with what a schedule would submit, by field, before anything is filled in. An error says
+	// that it could not be told.
+	Check(ctx context.Context, s Submission) (recur.FieldErrors, error)
+}
 
 // Submission is what a run is made of.
 type Submission struct {

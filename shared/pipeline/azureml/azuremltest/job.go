@@ -350,6 +350,9 @@ func fits(c Component, j Job) reply {
 		if !ok || literal != (given[name].Type == "literal") {
 			return refuse(http.StatusBadRequest, "UserError", fmt.Sprintf("the component has no such input: %s, %s", name, given[name].Type))
 		}
+		if _, err := strconv.Atoi(given[name].Value); declared.Type == "integer" && err != nil {
+			return refuse(http.StatusBadRequest, "UserError", fmt.Sprintf("the input %s is no integer: %s", name, given[name].Value))
+		}
 	}
 	for name, declared := range c.Inputs {
 		if _, ok := given[name]; !ok && !declared.Optional && declared.Default == "" {
