@@ -75,7 +75,7 @@ var (
 	assetName  = `[A-Za-z0-9][A-Za-z0-9_.-]*`
 	jobName    = regexp.MustCompile(`^` + assetName + `$`)
 	jobRef     = regexp.MustCompile(`^azureml:(?:(?i:/subscriptions/.*/jobs/))?(` + assetName + `)$`)
-	jobVersion = regexp.MustCompile(`^azureml:(` + assetName + `):` + assetName + `$`)
+	jobVersion = regexp.MustCompile(`^azureml:(` + assetName + `):(` + assetName + `)$`)
 	partRef    = regexp.MustCompile(`^azureml:(` + assetName + `)(?::(` + assetName + `)|@latest)$`)
 	partID     = regexp.MustCompile(`(?i)^azureml:/subscriptions/.*/components/(` + assetName + `)/versions/(` + assetName + `)$`)
 	registry   = regexp.MustCompile(`(?i)registries/`)
@@ -83,11 +83,7 @@ var (
 
 // template is the pipeline that runs as an earlier job did.
 func (o *old) template(ref string, own Own) schedule.PipelineRef {
-	parts := jobRef.FindStringSubmatch(ref)
-	if parts == nil {
-		parts = jobVersion.FindStringSubmatch(ref) // a job has no version
-	}
-	if parts != nil {
+	if parts := jobRef.FindStringSubmatch(ref); parts != nil {
 		job := schedule.PipelineRef{Kind: "pipeline_job", ID: "job:" + parts[1]}
 		if own.Pipeline == (schedule.PipelineRef{}) || own.Pipeline == job {
 			return job
@@ -95,7 +91,9 @@ func (o *old) template(ref string, own Own) schedule.PipelineRef {
 		o.differ("it runs as job %s did: what that says of inputs, outputs and settings is not kept, as %s runs instead", parts[1], own.Pipeline)
 		return own.Pipeline
 	}
-	if own.Pipeline == (schedule.PipelineRef{}) {
+	if part := jobVersion.FindStringSubmatch(ref); part != nil && own.Pipeline == (schedule.PipelineRef{}) {
+		o.refuse("its job is %s, and a job has no version: if the component is meant, give the pipeline, pipeline_job:component:%s:%s", ref, part[1], part[2])
+	} else if own.Pipeline == (schedule.PipelineRef{}) {
 		o.refuse("its job is the file %s, which is not here. %s", ref, needsPipeline)
 	} else {
 		o.differ("its job is the file %s, which is not here: what that says of inputs, outputs and settings is not kept, as %s runs instead", ref, own.Pipeline)

@@ -8,8 +8,21 @@ import (
 // braces is how a template writes them.
 const braces = `{{"{{"}}`
 
+// theirs is a macro that templates leave as it is: Azure ML fills it in.
+var theirs = regexp.MustCompile(`\$\{\{\s*[A-Za-z_][A-Za-z0-9_.]*\s*\}\}`)
+
 // literal is a text as a template that is filled in with it.
-func literal(text string) string { return strings.ReplaceAll(text, "{{", braces) }
+func literal(text string) (out string) {
+	rest := text
+	for {
+		at := theirs.FindStringIndex(rest)
+		if at == nil {
+			return out + strings.ReplaceAll(rest, "{{", braces)
+		}
+		out += strings.ReplaceAll(rest[:at[0]], "{{", braces) + rest[at[0]:at[1]]
+		rest = rest[at[1]:]
+	}
+}
 
 // macro is what the v2 service fills in when it makes a job.
 var macro = regexp.MustCompile(`\$\{\{\s*([^{}]*?)\s*\}\}`)
