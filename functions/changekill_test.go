@@ -26,7 +26,8 @@ func TestKilledWhileFilesCome(t *testing.T) {
 	if err := os.MkdirAll(inbox, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	put(t, inbox, "before") // the schedules: it never fires
+	put(t, inbox, "before")           // the schedules: it never fires
+	time.Sleep(50 * time.Millisecond) // the file system's clock is behind that of the schedules
 	p := start(t, data)
 	p.must("POST", "/api/schedules", `{"name":"each","pipeline":{"kind":"local","id":"each"},"experiment":"e","parameters":{"file":"{{.Change.Path}}"},
 		"trigger":{"type":"datastore","datastore":"inbox","path_on_datastore":"in"}}`, nil)

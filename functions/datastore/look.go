@@ -154,9 +154,9 @@ func (l *looking) folder(ctx context.Context, d source.Datastore, f schedule.Fol
 }
 
 // counts reports whether a version is one already. One that may be being written still is none, unless it was there at
-// the baseline.
+// the baseline: then it counts at every look, as one that is left out at any would seem to come at the next.
 func (l *looking) counts(f source.File) bool {
-	return !f.Unsettled || l.pass.First && !l.s.Newer(f.Modified)
+	return !f.Unsettled || !l.s.Newer(f.Modified)
 }
 
 // page takes what is new of a page and then remembers all of it, in this order: a crash between gives changes that come

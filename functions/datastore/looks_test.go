@@ -1,12 +1,14 @@
 package datastore_test
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
 
 	"carillon/shared/queue"
 	"carillon/shared/schedule"
+	"carillon/shared/source"
 	"carillon/shared/store/storetest"
 )
 
@@ -195,5 +197,62 @@ func TestInterruptedLookGoesOnLooking(t *testing.T) {
 	b.pass(10 * time.Minute)
 	if got := b.runs(); len(got) != 1 {
 		t.Errorf("runs %v, want one", got)
+	}
+}
+
+// settling is a source with exact times that marks files that were written within the last half second, as folders do.
+type settling struct {
+	source.Source
+	now   func() time.Time
+	times map[string]time.Time
+}
+
+func (s settling) exact(f source.File) source.File {
+	f.Modified = s.times[f.Path]
+	f.Unsettled = s.now().Sub(f.Modified) < 500*time.Millisecond
+	return f
+}
+
+func (s settling) List(ctx context.Context, folder string, recursive bool, token string) (source.Page, error) {
+	page, err := s.Source.List(ctx, folder, recursive, token)
+	for i, f := range page.Files {
+		page.Files[i] = s.exact(f)
+	}
+	return page, err
+}
+
+func (s settling) Stat(ctx context.Context, path string) (source.File, error) {
+	f, err := s.Source.Stat(ctx, path)
+	return s.exact(f), err
+}
+
+// A file that was written right before its schedule was created never fires, however often its folder is looked at while it
+// has not settled; one that was written right after it fires once.
+func TestLooksAtWhatHasNotSettled(t *testing.T) {
+	for looks := range 4 {
+		b := newBetween(t)
+		at := settling{b.inbox, func() time.Time { return b.now }, map[string]time.Time{}}
+		b.function.Datastores = source.NewDatastores(func() ([]source.Datastore, error) {
+			return []source.Datastore{{Name: "inbox", Source: at}}, nil
+		}, nil)
+		at.times["in/before"], at.times["in/after"] = b.now.Add(-50*time.Millisecond), b.now.Add(-5*time.Millisecond) // by a clock that is a tick behind
+		b.inbox.Put("in/before", b.now)
+		b.create("s", polled)
+		b.inbox.Put("in/after", b.now)
+		for range looks {
+			if err := b.lookAt("s"); err != nil {
+				t.Fatal(err)
+			}
+			b.now = b.now.Add(100 * time.Millisecond)
+			r, err := b.db.Schedule(b.ctx, "s")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := b.db.SavePoll(b.ctx, r, r.Poll.Value.Now(b.now)); err != nil { // it was started anew
+				t.Fatal(err)
+			}
+		}
+		b.wait(6 * time.Minute)
+		b.want("s Queued in/after")
 	}
 }

@@ -83,13 +83,22 @@ func (s Schedule) existed(c Change, told Told) bool {
 	if at.Nanosecond() == 0 {
 		return at.Before(s.Baseline.Truncate(time.Second))
 	}
-	return !at.After(s.Baseline)
+	return !at.After(s.Baseline) && !s.maybeAfter(c.Modified)
+}
+
+// fileTick is how far the clock of a file system may be behind: Linux takes the time of its last tick, which is a hundredth
+// of a second long at most, and may come late. What seems to be that much older than the baseline may have come after it.
+const fileTick = 20 * time.Millisecond
+
+// maybeAfter reports whether a file's time is before the baseline only because the file system's clock may be behind.
+func (s Schedule) maybeAfter(modified time.Time) bool {
+	return modified.Nanosecond() != 0 && modified.After(s.Baseline.Add(-fileTick))
 }
 
 // Newer reports whether a file that a first listing finds has certainly been changed since the baseline: not where its
 // time is cut to the second, and is the baseline's.
 func (s Schedule) Newer(modified time.Time) bool {
-	return modified.After(s.Baseline) || s.ProcessesExisting()
+	return modified.After(s.Baseline) || s.maybeAfter(modified) || s.ProcessesExisting()
 }
 
 // ProcessesExisting reports whether what is there at the baseline fires: it is that of the creation, and the

@@ -35,6 +35,8 @@ func TestArrives(t *testing.T) {
 		{"before, and told to the fraction", s, c("in/a.csv", "1", "10:00:00"), Told{At: at("10:00:00").Add(200 * time.Millisecond)}, nil, Before, 0},
 		{"at the baseline, to the fraction", s, c("in/a.csv", "1", "10:00:00"), Told{At: s.Baseline}, nil, Before, 0},
 		{"after it, to the fraction", s, c("in/a.csv", "1", "10:00:00"), Told{At: s.Baseline.Add(1)}, nil, Fires, 0},
+		{"by a clock that is a tick behind", s, Change{Datastore: "d", Path: "in/a.csv", ETag: "1", Modified: s.Baseline.Add(-10 * time.Millisecond)}, Told{}, nil, Fires, 0},
+		{"by a clock that cannot be so far behind", s, Change{Datastore: "d", Path: "in/a.csv", ETag: "1", Modified: s.Baseline.Add(-20 * time.Millisecond)}, Told{}, nil, Before, 0},
 		{"in the second of the baseline", s, c("in/a.csv", "1", "10:00:00"), Told{}, nil, Fires, 0},
 		{"in that second, and told to the second", s, c("in/a.csv", "1", "10:00:00"), Told{At: at("10:00:00")}, nil, Fires, 0},
 		{"renamed after it, with its old time", s, c("in/a.csv", "1", "08:00:00"), Told{At: at("10:00:01")}, nil, Fires, 0},
@@ -62,6 +64,9 @@ func TestNewer(t *testing.T) {
 		if got := s.Newer(at(clock)); got != want {
 			t.Errorf("%s: %v", clock, got)
 		}
+	}
+	if !s.Newer(s.Baseline.Add(-10*time.Millisecond)) || s.Newer(s.Baseline.Add(-20*time.Millisecond)) {
+		t.Error("the file system's clock may be a tick behind, and no more")
 	}
 	if s = watched(Watch{Folder: Folder{Datastore: "d"}, ProcessExisting: true}); !s.Newer(at("01:00:00")) {
 		t.Error("process_existing does not take what is there")
