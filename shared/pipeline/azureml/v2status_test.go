@@ -87,6 +87,22 @@ func TestAJobThatIsNotListedYet(t *testing.T) {
 	}
 }
 
+// A run that was accepted a moment ago may be known to nobody yet: the target says so, and later that it is there.
+func TestARunThatNobodyKnowsYet(t *testing.T) {
+	for kind, pipelineID := range map[string]string{azureml.BatchEndpoint: "train", azureml.PipelineJob: "component:train:1", azureml.Published: succeeds} {
+		f := newFar(t)
+		id, _ := f.submit(t, of(kind, pipelineID, "a"))
+		f.Behave(azuremltest.Manners{HistoryLags: true, RunsLag: true})
+		if r, err := f.targets[kind].Status(t.Context(), kind, id); !errors.Is(err, pipeline.ErrNotFound) {
+			t.Errorf("%s: %+v, %v", kind, r, err)
+		}
+		f.Behave(azuremltest.Manners{})
+		if r := f.look(t, kind, id); r.Status != schedule.Queued {
+			t.Errorf("%s, a moment later: %+v", kind, r)
+		}
+	}
+}
+
 // The end of a job is told without its details where the history will not give them, and later where it may.
 func TestAJobWithoutHistory(t *testing.T) {
 	f := newFar(t)

@@ -62,6 +62,7 @@ type Manners struct {
 	NumericEnums     bool // enumerations are numbers
 	ListsWithoutTags bool // runs in lists come without their tags
 	HistoryLags      bool // the run history knows no run yet
+	RunsLag          bool // nor, by its id, does the service that has taken it
 	ListsLag         bool // the resource manager's list of jobs knows none yet
 	ListsAllJobs     bool // that list does not heed which property is asked for
 	SchedulesLag     int  // so many questions after a v2 schedule's change it is still under way

@@ -396,7 +396,7 @@ func unknownJob(name string) reply {
 
 func (s *Service) getJob(c call) reply {
 	r := s.job(c.name)
-	if r == nil {
+	if r == nil || s.manners.RunsLag {
 		return unknownJob(c.name)
 	}
 	return reply{http.StatusOK, s.jobEntity(r, true)}

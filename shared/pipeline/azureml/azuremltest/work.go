@@ -117,7 +117,7 @@ func unknownRun(id string) reply {
 
 func (s *Service) getRun(c call) reply {
 	r := s.run(c.name)
-	if r == nil {
+	if r == nil || s.manners.RunsLag {
 		return unknownRun(c.name)
 	}
 	return reply{http.StatusOK, s.runEntity(r)}
