@@ -37,6 +37,8 @@ type Occurrence struct {
 	Submitted  time.Time   `json:"submitted,omitzero"`   // when the far side had taken it
 	Started    time.Time   `json:"started,omitzero"`     // as the far side says
 	Ended      time.Time   `json:"ended,omitzero"`       // as the far side says; of others, when they became final
+	Missing    time.Time   `json:"missing,omitzero"`     // since when the far side has not known the run, at every look
+	Next       time.Time   `json:"next,omitzero"`        // when its run is looked at next: the message for that is on its way
 	Wake       time.Time   `json:"wake,omitzero"`        // when the clock looks after it; zero for never
 	Request    string      `json:"request,omitempty"`    // the caller's id of the request for it
 	CancelBy   string      `json:"cancel_by,omitempty"`  // who has asked for its end
@@ -176,7 +178,7 @@ func (o Occurrence) ScheduleID() string {
 }
 
 func (o Occurrence) end(status Status, now time.Time) Occurrence {
-	o.Status, o.Claim, o.Wake, o.Buffered = status, Claim{}, time.Time{}, false
+	o.Status, o.Claim, o.Wake, o.Next, o.Buffered = status, Claim{}, time.Time{}, time.Time{}, false
 	if o.Ended.IsZero() {
 		o.Ended = now
 	}

@@ -18,7 +18,6 @@ const (
 	// about three hours.
 	maxAttempts = 20
 	maxBackOff  = 15 * time.Minute
-	maxLook     = time.Minute
 	maxError    = 4 << 10 // bytes
 )
 
@@ -117,8 +116,7 @@ func (o Occurrence) Claimable(void func(owner string) bool, now time.Time) bool 
 // Accepted is o once the far side has taken it as the run of that id.
 func (o Occurrence) Accepted(run string, now time.Time) Occurrence {
 	o.Status, o.Run, o.Submitted, o.Claim, o.Error = Queued, run, now, Claim{}, ""
-	o.Wake = ceilSecond(now.Add(o.Look(now) + Resend))
-	return o
+	return o.lookAgain(0, now)
 }
 
 // clip bounds an error's text, so that the occurrence fits a row of the store whatever the far side says.
@@ -168,42 +166,6 @@ func (o Occurrence) giveUp(err error, certain bool, now time.Time) Occurrence {
 func (o Occurrence) Doubtful(err error) Occurrence {
 	o.Status, o.Claim, o.Wake, o.Error = Uncertain, Claim{}, time.Time{}, clip(err.Error())
 	return o
-}
-
-// Look is how long after now a run is looked at again: as long as it has been under way, from a second to a minute.
-func (o Occurrence) Look(now time.Time) time.Duration {
-	return min(max(now.Sub(o.Submitted), time.Second), maxLook)
-}
-
-// Observation is what the far side says of a run.
-type Observation struct {
-	Status  Status // Queued, Running or final
-	Started time.Time
-	Ended   time.Time
-	Error   string
-	Link    string
-}
-
-// Observed is o after a look at its run.
-func (o Occurrence) Observed(seen Observation, now time.Time) Occurrence {
-	o.Status, o.Error = seen.Status, clip(seen.Error)
-	o.Started, o.Ended = seen.Started.UTC(), seen.Ended.UTC()
-	if seen.Link != "" {
-		o.Link = seen.Link
-	}
-	if seen.Status.Final() {
-		return o.end(seen.Status, now)
-	}
-	if o.LookDue(now) {
-		o.Wake = ceilSecond(now.Add(o.Look(now) + Resend))
-	}
-	return o
-}
-
-// LookDue reports whether it is time for the look that was planned last. One that comes earlier, for a hint or a
-// doubled message, plans no other: the message of the planned one is on its way.
-func (o Occurrence) LookDue(now time.Time) bool {
-	return !now.Before(o.Wake.Add(-Resend - time.Second))
 }
 
 // Woken is o when the clock sends it on its way again: it looks again after as long as it has waited, from one

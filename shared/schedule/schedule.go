@@ -43,6 +43,13 @@ type PipelineRef struct {
 
 func (p PipelineRef) String() string { return p.Kind + ":" + p.ID }
 
+// Local is the kind of pipelines that Carillon runs itself.
+const Local = "local"
+
+// Local reports whether Carillon itself runs the pipeline: what is known of its runs is certain at any moment, and a name
+// makes one run, whoever submits it and when.
+func (p PipelineRef) Local() bool { return p.Kind == Local }
+
 // Trigger says when a schedule fires.
 type Trigger struct {
 	recur.Spec

@@ -63,7 +63,7 @@ func MayHold(stops []Stop, p PipelineRef) bool {
 // Key is the same for all spellings of a pipeline: far sides compare ids in any letter case. Local ones are files, and
 // are told apart by it.
 func (p PipelineRef) Key() string {
-	if p.Kind == "local" {
+	if p.Local() {
 		return p.String()
 	}
 	return p.Kind + ":" + strings.ToLower(p.ID)

@@ -42,7 +42,7 @@ import (
 )
 
 // Kind is the kind of all pipelines here.
-const Kind = "local"
+const Kind = schedule.Local
 
 // What holds where a Config gives nothing.
 const (
