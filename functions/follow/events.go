@@ -63,7 +63,8 @@ func split(body []byte) (elements []json.RawMessage, list bool) {
 		case body[0] == '{':
 			return []json.RawMessage{body}, false
 		case body[0] == '[':
-			return elements, json.Unmarshal(body, &elements) == nil
+			err := json.Unmarshal(body, &elements)
+			return elements, err == nil
 		}
 		var text string
 		if json.Unmarshal(body, &text) == nil {
