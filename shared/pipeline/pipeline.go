@@ -24,7 +24,8 @@ type Target interface {
 	// outlives the caller's process, or will be reported as ended.
 	Submit(ctx context.Context, s Submission) (runID string, err error)
 
-	// Status reports on a run. The error wraps ErrNotFound when the target does not know it.
+	// Status reports on a run. The error wraps ErrNotFound when the target does not know it, or not yet: how soon it
+	// knows what it has taken is its own affair. Another one may be an Error that says when to ask again.
 	Status(ctx context.Context, kind, runID string) (Report, error)
 
 	// Cancel asks for the run to be ended; Status tells when it has. Cancelling one that has ended is no error.

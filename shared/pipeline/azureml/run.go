@@ -24,6 +24,16 @@ type runDetails struct {
 
 func unknownRun(runID string) error { return fmt.Errorf("run %s: %w", runID, pipeline.ErrNotFound) }
 
+// unseen is the error of a question about a run that was not answered, and says when to ask again.
+func unseen(runID string, err error) error {
+	e := &pipeline.Error{Err: fmt.Errorf("run %s: %w", runID, err)}
+	var f *failure
+	if errors.As(err, &f) {
+		e.RetryAfter = f.retryAfter
+	}
+	return e
+}
+
 // Status asks the run history, and for a run that it does not have (yet) the service that made the run.
 func (t *v1) Status(ctx context.Context, kind, runID string) (pipeline.Report, error) {
 	if err := ctx.Err(); err != nil {
@@ -37,7 +47,7 @@ func (t *v1) Status(ctx context.Context, kind, runID string) (pipeline.Report, e
 		return t.unrecorded(ctx, runID)
 	}
 	if err != nil {
-		return pipeline.Report{}, fmt.Errorf("run %s: %w", runID, err)
+		return pipeline.Report{}, unseen(runID, err)
 	}
 	report := t.w.report(runID, d)
 	if report.Status.Final() {
@@ -96,7 +106,7 @@ func (t *v1) unrecorded(ctx context.Context, runID string) (pipeline.Report, err
 		return pipeline.Report{}, unknownRun(runID)
 	}
 	if err != nil {
-		return pipeline.Report{}, fmt.Errorf("run %s: %w", runID, err)
+		return pipeline.Report{}, unseen(runID, err)
 	}
 	d := runDetails{Status: r.Status.StatusCode, EndTimeUTC: r.Status.EndTime, Error: new(errorBody)}
 	d.Error.Error.Message = r.Status.StatusDetail

@@ -117,6 +117,14 @@ func TestStatusThatCannotBeHad(t *testing.T) {
 			t.Errorf("%+v: %v", fault, err)
 		}
 	}
+	for kind, op := range map[string]azuremltest.Op{azureml.Published: azuremltest.GetDetails, azureml.BatchEndpoint: azuremltest.GetJob} {
+		f.Fail(op, azuremltest.Fault{Status: 429, RetryAfter: "120"})
+		_, err := f.targets[kind].Status(t.Context(), kind, id)
+		var failure *pipeline.Error
+		if !errors.As(err, &failure) || failure.RetryAfter != 2*time.Minute || !strings.Contains(err.Error(), "429") {
+			t.Errorf("%s, asked to come later: %v", kind, err)
+		}
+	}
 	f.Behave(azuremltest.Manners{HistoryLags: true})
 	f.Fail(azuremltest.GetRun, azuremltest.Fault{Status: 500})
 	if _, err := f.targets[azureml.Published].Status(t.Context(), azureml.Published, id); err == nil || errors.Is(err, pipeline.ErrNotFound) {

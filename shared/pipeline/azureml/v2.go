@@ -50,7 +50,7 @@ func (t *v2) Status(ctx context.Context, kind, runID string) (pipeline.Report, e
 		return pipeline.Report{}, unknownRun(runID)
 	}
 	if err != nil {
-		return pipeline.Report{}, fmt.Errorf("run %s: %w", runID, err)
+		return pipeline.Report{}, unseen(runID, err)
 	}
 	report := t.w.report(runID, d)
 	if report.Status.Final() {
