@@ -69,10 +69,9 @@ type stepped struct {
 	err error
 }
 
-func (s *stepped) Status(ctx context.Context, kind, id string) (pipeline.Report, error) {
-	r, err := s.Fake.Status(ctx, kind, id)
-	r.Steps = []pipeline.Step{{Name: "one", Status: schedule.Failed, Started: noon, Ended: noon, Exit: 3, Error: "exit status 3"}, {Name: "two", Status: schedule.Waiting}}
-	return r, err
+func (s *stepped) Steps(context.Context, string, string) ([]pipeline.Step, bool, error) {
+	one := pipeline.Step{Name: "one", Status: schedule.Failed, Started: noon, Ended: noon, Exit: new(3), Error: "exit status 3"}
+	return []pipeline.Step{one, {Name: "two", Status: schedule.Waiting}}, true, nil
 }
 
 func (s *stepped) List(ctx context.Context, after string, max int) ([]pipeline.Pipeline, string, error) {

@@ -44,7 +44,8 @@ type runView struct {
 	Buffered   bool                 `json:"buffered,omitempty"`  // it waits for its turn
 	Run        string               `json:"run,omitempty"`       // the far side's id
 	Link       string               `json:"link,omitempty"`
-	Steps      []pipeline.Step      `json:"steps,omitempty"` // of one run only, where the far side tells
+	Steps      []pipeline.Step      `json:"steps,omitempty"`      // of one run only, where the far side tells
+	MoreSteps  bool                 `json:"more_steps,omitempty"` // than those
 
 	Change   *changeView        `json:"change,omitempty"`    // that fired it: the one, or that which completed all_of
 	Changes  int                `json:"changes,omitempty"`   // how many it is for
@@ -143,9 +144,11 @@ func (f *Function) getRun(r *http.Request) (answer, error) {
 		return answer{}, err
 	}
 	v := viewRun(o.Value)
-	if target, ok := f.Targets[o.Value.Pipeline.Kind]; ok && o.Value.Run != "" {
-		if report, err := target.Status(r.Context(), o.Value.Pipeline.Kind, o.Value.Run); err == nil {
-			v.Steps = report.Steps
+	if target, ok := f.Targets[o.Value.Pipeline.Kind].(pipeline.Stepped); ok && o.Value.Run != "" {
+		ctx, cancel := context.WithTimeout(r.Context(), farWithin)
+		defer cancel()
+		if steps, more, err := target.Steps(ctx, o.Value.Pipeline.Kind, o.Value.Run); err == nil {
+			v.Steps, v.MoreSteps = steps, more
 		}
 	}
 	return answer{body: v}, nil

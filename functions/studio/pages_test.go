@@ -310,12 +310,42 @@ func TestRun(t *testing.T) {
 	page = s.get(path)
 	shows(t, words(page), "Run of a Failed", "exit status 3")
 	s.fake.Lose(run)
-	shows(t, words(s.get(path)), "no longer knows this run", "The output is no longer kept")
+	shows(t, words(s.get(path)), "does not know this run", "The output is no longer kept")
 
 	s.fake.BeforeStatus = func(string) error { return errors.New("secret") }
 	page = s.get(path)
 	shows(t, words(page), "could not be asked now")
 	hides(t, page, "secret")
+}
+
+// manySteps tells of some of a run's steps.
+type manySteps struct{ *pipeline.Fake }
+
+func (m manySteps) Steps(ctx context.Context, kind, runID string) ([]pipeline.Step, bool, error) {
+	steps, _, err := m.Fake.Steps(ctx, kind, runID)
+	return steps, true, err
+}
+
+// Steps are shown while the run goes on, too, and exit codes of those that are commands.
+func TestSteps(t *testing.T) {
+	s := newSite(t)
+	s.pipeline("hello")
+	id, run := s.started(s.schedule(quarterly("a", "hello")), 5)
+	path := root + "/runs/" + id
+	hides(t, s.get(path), "Steps</h2>")
+	s.fake.Tell(run,
+		pipeline.Step{Name: "fetch", Status: schedule.Completed, Started: noon, Ended: noon, Exit: new(0)},
+		pipeline.Step{Name: "hurry", Status: schedule.Failed, Started: noon, Ended: noon, Exit: new(-1)},
+		pipeline.Step{Name: "score", Status: schedule.Completed, Started: noon, Ended: noon},
+	)
+	page := s.get(path)
+	shows(t, words(page), "Run of a Running", "Steps", "fetch", "ended by a signal", "score")
+	hides(t, page, "It has more steps")
+	if n := strings.Count(page, `<td role="cell" data-label="Exit code">0</td>`); n != 1 {
+		t.Errorf("%d steps have the exit code 0", n)
+	}
+	s.page.Targets["fake"] = manySteps{s.fake}
+	shows(t, words(s.get(path)), "It has more steps than these 3.")
 }
 
 func TestRunThatNeverWas(t *testing.T) {

@@ -31,6 +31,7 @@ type runView struct {
 	Outputs    map[string]string
 	Notice     string // what it waits for, or why there are no live facts
 	Steps      []stepRow
+	MoreSteps  bool
 	Output     *output
 	Moving     bool // more will happen to it
 	Refresh    bool // the page loads itself again
@@ -128,16 +129,14 @@ func (f *Function) live(ctx context.Context, o schedule.Occurrence, v *runView, 
 	report, err := target.Status(ctx, o.Pipeline.Kind, o.Run)
 	switch {
 	case errors.Is(err, pipeline.ErrNotFound):
-		v.Notice = "The far side no longer knows this run: what follows is what was recorded."
+		v.Notice = "The far side does not know this run: what follows is what was recorded."
 		return o
 	case err != nil:
 		f.Log.WarnContext(ctx, "a run could not be looked up", "run", o.ID, "error", err)
 		v.Notice = "The far side could not be asked now; Carillon's log says why. What follows is what was recorded."
 		return o
 	}
-	for _, step := range report.Steps {
-		v.Steps = append(v.Steps, stepOf(step, zone, now))
-	}
+	f.steps(ctx, o, v, zone, now)
 	if !o.Status.Final() {
 		o.Status, o.Started, o.Ended, o.Error = report.Status, report.Started, report.Ended, report.Error
 	}
@@ -147,15 +146,32 @@ func (f *Function) live(ctx context.Context, o schedule.Occurrence, v *runView, 
 	return o
 }
 
+// steps asks for the run's steps; without an answer the page does without them.
+func (f *Function) steps(ctx context.Context, o schedule.Occurrence, v *runView, zone *time.Location, now time.Time) {
+	target, ok := f.Targets[o.Pipeline.Kind].(pipeline.Stepped)
+	if !ok {
+		return
+	}
+	steps, more, err := target.Steps(ctx, o.Pipeline.Kind, o.Run)
+	if err != nil && !errors.Is(err, pipeline.ErrNotFound) {
+		f.Log.WarnContext(ctx, "the steps of a run could not be looked up", "run", o.ID, "error", err)
+	}
+	for _, step := range steps {
+		v.Steps = append(v.Steps, stepOf(step, zone, now))
+	}
+	v.MoreSteps = more
+}
+
 func stepOf(s pipeline.Step, zone *time.Location, now time.Time) stepRow {
 	row := stepRow{
 		Name: s.Name, Status: s.Status, Started: at(s.Started, zone, now), Took: took(s.Started, s.Ended, now), Error: s.Error,
 	}
 	switch {
-	case s.Exit < 0:
+	case s.Exit == nil:
+	case *s.Exit < 0:
 		row.Exit = "ended by a signal"
-	case s.Exit != 0 || s.Status == schedule.Completed:
-		row.Exit = number(s.Exit)
+	default:
+		row.Exit = number(*s.Exit)
 	}
 	return row
 }

@@ -259,6 +259,27 @@ when    Canceled   -       -
 `,
 	},
 	{
+		name: "run elsewhere, of many steps", args: "runs get 5r273vovq2zx-20261122T190000Z",
+		exchanges: []exchange{{request: "GET /api/runs/5r273vovq2zx-20261122T190000Z", answer: manySteps}},
+		stdout: `ID:           5r273vovq2zx-20261122T190000Z
+Schedule:     every-15-minutes (revision 1)
+Status:       Running
+Kind:         scheduled
+Pipeline:     published:3f1c
+Time:         2026-11-22 19:00:00 UTC
+Recorded:     2026-11-22 18:59:52 UTC
+Submitted:    2026-11-22 19:00:00 UTC
+Started:      2026-11-22 19:00:00 UTC
+Took:         10m24s so far
+Run:          9a0b
+
+STEP      STATUS      TOOK   EXIT   NOTE
+prepare   Completed   1m     -
+train     Running     -      -
+`,
+		stderr: "There are more steps than these 2.\n",
+	},
+	{
 		name: "skipped run", args: "runs get 5r273vovq2zx-20261121T201500Z",
 		exchanges: []exchange{{request: "GET /api/runs/5r273vovq2zx-20261121T201500Z", answer: skipped}},
 		stdout: `ID:           5r273vovq2zx-20261121T201500Z

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 
@@ -87,7 +88,10 @@ func (c commands) showRun(cmd *cobra.Command, data json.RawMessage) error {
 		rows = append(rows, step.row(c.now()))
 	}
 	out := &table{w: cmd.OutOrStdout(), head: []string{"STEP", "STATUS", "TOOK", "EXIT", "NOTE"}}
-	return out.print(rows)
+	if err := out.print(rows); err != nil || !v.MoreSteps {
+		return err
+	}
+	return printText(cmd.ErrOrStderr(), fmt.Sprintf("There are more steps than these %d.\n", len(v.Steps)))
 }
 
 func runOutput() *cobra.Command {

@@ -107,6 +107,7 @@ type runView struct {
 	Run        string
 	Link       string
 	Steps      []stepView
+	MoreSteps  bool `json:"more_steps"`
 	Change     *fileChange
 	Changes    int
 	Window     schedule.Span
@@ -118,7 +119,7 @@ type stepView struct {
 	Status  string
 	Started time.Time
 	Ended   time.Time
-	Exit    int
+	Exit    *int
 	Error   string
 }
 
@@ -439,8 +440,8 @@ func (v runView) submission() string {
 
 func (v stepView) row(now time.Time) []string {
 	exit := ""
-	if !v.Ended.IsZero() && (v.Exit != 0 || v.Status == "Completed") {
-		exit = strconv.Itoa(v.Exit)
+	if v.Exit != nil {
+		exit = strconv.Itoa(*v.Exit)
 	}
 	return []string{v.Name, v.Status, orDash(took(v.Started, v.Ended, now)), orDash(exit), cut(v.Error)}
 }

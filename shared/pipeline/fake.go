@@ -42,6 +42,7 @@ type FakeRun struct {
 	ID         string
 	Submission Submission
 	Report     Report
+	Steps      []Step
 	CancelSent bool // somebody asked for its end
 
 	lost   bool
@@ -217,6 +218,20 @@ func (f *Fake) Output(ctx context.Context, kind, runID string) (io.ReadCloser, e
 	return io.NopCloser(bytes.NewReader(bytes.Clone(r.output.Bytes()))), nil
 }
 
+// Steps returns what Tell has said of a run last.
+func (f *Fake) Steps(ctx context.Context, kind, runID string) ([]Step, bool, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, false, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	r, err := f.find(kind, runID)
+	if err != nil {
+		return nil, false, err
+	}
+	return slices.Clone(r.Steps), false, nil
+}
+
 func (f *Fake) find(kind, runID string) (*FakeRun, error) {
 	r := f.byID[runID]
 	if r == nil || r.lost || r.Submission.Pipeline.Kind != kind {
@@ -251,6 +266,11 @@ func (f *Fake) Finish(runID string, status schedule.Status, errText string) {
 
 // Lose makes the target forget a run: nothing but Runs and Submissions knows it any more.
 func (f *Fake) Lose(runID string) { f.move(runID, func(r *FakeRun) { r.lost = true }) }
+
+// Tell gives a run steps.
+func (f *Fake) Tell(runID string, steps ...Step) {
+	f.move(runID, func(r *FakeRun) { r.Steps = steps })
+}
 
 // Write adds to a run's output.
 func (f *Fake) Write(runID, text string) {
@@ -298,8 +318,7 @@ func (f *Fake) Submissions(occurrence string) int {
 }
 
 func (r *FakeRun) copy() FakeRun {
-	c := FakeRun{ID: r.ID, Submission: r.Submission, Report: r.Report, CancelSent: r.CancelSent, lost: r.lost}
+	c := FakeRun{ID: r.ID, Submission: r.Submission, Report: r.Report, Steps: slices.Clone(r.Steps), CancelSent: r.CancelSent, lost: r.lost}
 	c.Submission.Parameters = maps.Clone(r.Submission.Parameters)
-	c.Report.Steps = slices.Clone(r.Report.Steps)
 	return c
 }

@@ -46,6 +46,14 @@ type Outputs interface {
 	Output(ctx context.Context, kind, runID string) (io.ReadCloser, error)
 }
 
+// Stepped is what a Target offers that tells of the steps of its runs. That is a question of its own, for somebody who looks
+// at one run.
+type Stepped interface {
+	// Steps returns the steps of a run so far, in the order in which they began or are to begin; more says that there are
+	// others. The error wraps ErrNotFound when the target does not know the run.
+	Steps(ctx context.Context, kind, runID string) (steps []Step, more bool, err error)
+}
+
 // Switch is what a Target offers whose far side can itself keep a pipeline from running.
 type Switch interface {
 	// SetActive lets a pipeline run, or keeps it from running, whoever asks the far side. One that is so already stays
@@ -126,7 +134,6 @@ type Report struct {
 	Ended   time.Time       // zero until known
 	Error   string          // why it failed, for a person
 	Link    string          // where people look at it, "" for none
-	Steps   []Step
 }
 
 // Step is one part of a run.
@@ -135,7 +142,7 @@ type Step struct {
 	Status  schedule.Status `json:"status"`
 	Started time.Time       `json:"started,omitzero"`
 	Ended   time.Time       `json:"ended,omitzero"`
-	Exit    int             `json:"exit,omitempty"` // of a command; -1 when a signal ended it
+	Exit    *int            `json:"exit,omitempty"` // of a command that has ended; -1 when a signal ended it
 	Error   string          `json:"error,omitempty"`
 }
 

@@ -49,11 +49,7 @@ func (t *v1) Status(ctx context.Context, kind, runID string) (pipeline.Report, e
 	if err != nil {
 		return pipeline.Report{}, unseen(runID, err)
 	}
-	report := t.w.report(runID, d)
-	if report.Status.Final() {
-		report.Steps = t.w.steps(ctx, runID)
-	}
-	return report, nil
+	return t.w.report(runID, d), nil
 }
 
 func (w *Workspace) details(ctx context.Context, runID string) (d runDetails, err error) {
@@ -61,34 +57,66 @@ func (w *Workspace) details(ctx context.Context, runID string) (d runDetails, er
 	return d, err
 }
 
-// mostSteps is how many steps of a run are told of.
-const mostSteps = 100
+// Steps asks the run history, whoever has made the run.
+func (t *v1) Steps(ctx context.Context, kind, runID string) ([]pipeline.Step, bool, error) {
+	if kind != t.kind || !id.MatchString(runID) {
+		return nil, false, cmp.Or(ctx.Err(), unknownRun(runID))
+	}
+	return t.w.steps(ctx, runID)
+}
 
-// steps are the runs of a run's steps, in the order in which they began: the run history's, which public recordings of
-// Microsoft's client show. Where it does not tell, there are none.
-func (w *Workspace) steps(ctx context.Context, runID string) (steps []pipeline.Step) {
-	var children struct {
-		Value []struct {
-			runDetails
-			RunID, DisplayName, Name string
+const (
+	mostSteps     = 100 // that are told of one run
+	mostStepPages = 10  // that are read for them
+)
+
+// children are a page of the runs of a run's steps: the run history's, which public recordings of Microsoft's client show.
+// That a page names the next one so is read in that client's code.
+type children struct {
+	Value []struct {
+		runDetails
+		RunID, DisplayName, Name string
+	}
+	ContinuationToken string
+}
+
+// steps are a run's, in the order in which they began.
+func (w *Workspace) steps(ctx context.Context, runID string) (steps []pipeline.Step, more bool, err error) {
+	route := w.history("/runs/" + runID + "/children")
+	next := route
+	for page := 1; ; page++ {
+		var list children
+		err := w.v1.do(ctx, http.MethodGet, next, nil, &list)
+		if answered(err, http.StatusNotFound) {
+			return nil, false, unknownRun(runID)
 		}
-	}
-	if w.v1.do(ctx, http.MethodGet, w.history("/runs/"+runID+"/children"), nil, &children) != nil {
-		return nil
-	}
-	for _, c := range children.Value[:min(len(children.Value), mostSteps)] {
-		r := w.report(c.RunID, c.runDetails)
-		steps = append(steps, pipeline.Step{
-			Name: tidy(cmp.Or(c.DisplayName, c.Name, c.RunID)), Status: r.Status, Started: r.Started, Ended: r.Ended, Error: r.Error,
-		})
-	}
-	slices.SortStableFunc(steps, func(a, b pipeline.Step) int {
-		if a.Started.IsZero() != b.Started.IsZero() {
-			return b.Started.Compare(a.Started) // those that have not begun come last
+		if err != nil {
+			return nil, false, unseen(runID, err)
 		}
-		return cmp.Or(a.Started.Compare(b.Started), strings.Compare(a.Name, b.Name))
-	})
-	return steps
+		for _, c := range list.Value {
+			r := w.report(c.RunID, c.runDetails)
+			steps = append(steps, pipeline.Step{
+				Name: tidy(cmp.Or(c.DisplayName, c.Name, c.RunID)), Status: r.Status, Started: r.Started, Ended: r.Ended, Error: r.Error,
+			})
+		}
+		if more = list.ContinuationToken != ""; !more || len(steps) >= mostSteps || page == mostStepPages {
+			break
+		}
+		next = route + "?" + url.Values{"$continuationtoken": {list.ContinuationToken}}.Encode()
+	}
+	if len(steps) > mostSteps {
+		steps, more = steps[:mostSteps], true
+	}
+	slices.SortStableFunc(steps, byBeginning)
+	return steps, more, nil
+}
+
+// byBeginning orders steps as they began; those that have not come last.
+func byBeginning(a, b pipeline.Step) int {
+	if a.Started.IsZero() != b.Started.IsZero() {
+		return b.Started.Compare(a.Started)
+	}
+	return cmp.Or(a.Started.Compare(b.Started), strings.Compare(a.Name, b.Name))
 }
 
 // unrecorded reports on a run that the history does not know. How soon after its submission the history has a run is

@@ -1,6 +1,7 @@
 package azureml
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -36,8 +37,7 @@ func (j jobEntity) bare() bool {
 	return len(j.Properties.Tags) == 0 && len(j.Properties.Properties) == 0
 }
 
-// Status asks the resource manager, and once the run has begun the run history too: only that has its times, its error
-// and its steps.
+// Status asks the resource manager, and once the run has begun the run history too: only that has its times and its error.
 func (t *v2) Status(ctx context.Context, kind, runID string) (pipeline.Report, error) {
 	if err := ctx.Err(); err != nil {
 		return pipeline.Report{}, err
@@ -52,11 +52,15 @@ func (t *v2) Status(ctx context.Context, kind, runID string) (pipeline.Report, e
 	if err != nil {
 		return pipeline.Report{}, unseen(runID, err)
 	}
-	report := t.w.report(runID, d)
-	if report.Status.Final() {
-		report.Steps = t.w.steps(ctx, runID)
+	return t.w.report(runID, d), nil
+}
+
+// Steps asks the run history, which has those of jobs too.
+func (t *v2) Steps(ctx context.Context, kind, runID string) ([]pipeline.Step, bool, error) {
+	if kind != t.kind || !id.MatchString(runID) {
+		return nil, false, cmp.Or(ctx.Err(), unknownRun(runID))
 	}
-	return report, nil
+	return t.w.steps(ctx, runID)
 }
 
 // observe returns what both know of a run. How soon the resource manager knows what a batch endpoint has started is not

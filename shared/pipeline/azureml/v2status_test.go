@@ -2,7 +2,7 @@ package azureml_test
 
 import (
 	"errors"
-	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -32,35 +32,84 @@ func TestStatusOfAJob(t *testing.T) {
 			t.Errorf("%s, at first: %+v", kind, r)
 		}
 		f.Move(id, "Running", "")
-		if r := f.look(t, kind, id); r.Status != schedule.Running || !r.Started.Equal(at) || !r.Ended.IsZero() || r.Steps != nil {
+		if r := f.look(t, kind, id); r.Status != schedule.Running || !r.Started.Equal(at) || !r.Ended.IsZero() {
 			t.Errorf("%s, while it runs: %+v", kind, r)
 		}
+		started := at
+		at = at.Add(time.Minute)
+		f.Move(id, "Failed", "a step\tfailed")
+		want := pipeline.Report{Status: schedule.Failed, Started: started, Ended: at, Error: "a step failed", Link: f.look(t, kind, id).Link}
+		if r := f.look(t, kind, id); r != want {
+			t.Errorf("%s, at last: got %+v, want %+v", kind, r, want)
+		}
+		if n := f.Asked(azuremltest.ListSteps); n != 0 {
+			t.Errorf("%s: a look asks for steps %d times", kind, n)
+		}
+		f.Forget(id)
+		if _, err := f.targets[kind].Status(t.Context(), kind, id); !errors.Is(err, pipeline.ErrNotFound) {
+			t.Errorf("%s, a run that is gone: %v", kind, err)
+		}
+	}
+}
+
+func (f far) steps(t *testing.T, kind, runID string) ([]pipeline.Step, bool) {
+	t.Helper()
+	steps, more, err := f.targets[kind].(pipeline.Stepped).Steps(t.Context(), kind, runID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return steps, more
+}
+
+// Steps come in pages, in the order in which they began, also while the run goes on.
+func TestSteps(t *testing.T) {
+	at := time.Date(2026, 3, 29, 1, 30, 0, 0, time.UTC)
+	for kind, pipelineID := range map[string]string{azureml.BatchEndpoint: "train", azureml.PipelineJob: "component:train:1", azureml.Published: succeeds} {
+		f := newFar(t)
+		id, _ := f.submit(t, of(kind, pipelineID, "a"))
+		if steps, more := f.steps(t, kind, id); len(steps) > 0 || more {
+			t.Errorf("%s, at first: %+v, %t", kind, steps, more)
+		}
+		f.Move(id, "Running", "")
 		f.Tell(id,
 			azuremltest.Step{Name: "score", Status: "NotStarted"},
 			azuremltest.Step{Name: "train", Status: "Failed", Error: "no\ndisk", Started: at.Add(time.Second), Ended: at.Add(time.Minute)},
 			azuremltest.Step{Name: "prepare", Status: "Completed", Started: at, Ended: at.Add(time.Second)},
 		)
-		started := at
-		at = at.Add(time.Minute)
-		f.Move(id, "Failed", "a step\tfailed")
-		want := pipeline.Report{
-			Status: schedule.Failed, Started: started, Ended: at, Error: "a step failed", Link: f.look(t, kind, id).Link,
-			Steps: []pipeline.Step{
-				{Name: "prepare", Status: schedule.Completed, Started: started, Ended: started.Add(time.Second)},
-				{Name: "train", Status: schedule.Failed, Started: started.Add(time.Second), Ended: at, Error: "no disk"},
-				{Name: "score", Status: schedule.Queued},
-			},
+		want := []pipeline.Step{
+			{Name: "prepare", Status: schedule.Completed, Started: at, Ended: at.Add(time.Second)},
+			{Name: "train", Status: schedule.Failed, Started: at.Add(time.Second), Ended: at.Add(time.Minute), Error: "no disk"},
+			{Name: "score", Status: schedule.Queued},
 		}
-		if r := f.look(t, kind, id); !reflect.DeepEqual(r, want) {
-			t.Errorf("%s, at last: got %+v, want %+v", kind, r, want)
+		if steps, more := f.steps(t, kind, id); !slices.Equal(steps, want) || more {
+			t.Errorf("%s: got %+v, %t, want %+v", kind, steps, more, want)
 		}
-		f.Fail(azuremltest.ListSteps, azuremltest.Fault{Status: 500})
-		if r := f.look(t, kind, id); r.Steps != nil || r.Status != schedule.Failed {
-			t.Errorf("%s, without steps: %+v", kind, r)
+		for _, fault := range []azuremltest.Fault{{Status: 500}, {Status: 403}, {Status: 200, Body: "[]"}} {
+			f.Fail(azuremltest.ListSteps, fault)
+			if steps, _, err := f.targets[kind].(pipeline.Stepped).Steps(t.Context(), kind, id); err == nil || steps != nil || errors.Is(err, pipeline.ErrNotFound) {
+				t.Errorf("%s, %+v: %v, %v", kind, fault, steps, err)
+			}
 		}
 		f.Forget(id)
-		if _, err := f.targets[kind].Status(t.Context(), kind, id); !errors.Is(err, pipeline.ErrNotFound) {
-			t.Errorf("%s, a run that is gone: %v", kind, err)
+		if _, _, err := f.targets[kind].(pipeline.Stepped).Steps(t.Context(), kind, id); !errors.Is(err, pipeline.ErrNotFound) {
+			t.Errorf("%s, of a run that is gone: %v", kind, err)
+		}
+	}
+}
+
+// Of a run of very many steps some are told, and that there are more. The questions for them are bounded, too.
+func TestManySteps(t *testing.T) {
+	for _, row := range []struct {
+		steps, page, told int
+		more              bool
+	}{{100, 50, 100, false}, {101, 50, 100, true}, {101, 1000, 100, true}, {20, 2, 20, false}, {21, 2, 20, true}} {
+		f := newFar(t)
+		f.PageSize = row.page
+		id, _ := f.submit(t, of(azureml.Published, succeeds, "a"))
+		f.Tell(id, slices.Repeat([]azuremltest.Step{{Name: "score", Status: "Running"}}, row.steps)...)
+		steps, more := f.steps(t, azureml.Published, id)
+		if len(steps) != row.told || more != row.more || f.Asked(azuremltest.ListSteps) > 10 {
+			t.Errorf("%+v: %d are told, more %t, by %d questions", row, len(steps), more, f.Asked(azuremltest.ListSteps))
 		}
 	}
 }

@@ -60,7 +60,7 @@ func TestCloseInAHurry(t *testing.T) {
 		t.Fatal(err)
 	}
 	report := g.status("a")
-	if report.Status != schedule.Interrupted || report.Steps[0].Status != schedule.Interrupted || report.Steps[0].Exit != -1 {
+	if report.Status != schedule.Interrupted || report.Steps[0].Status != schedule.Interrupted || exitCode(report.Steps[0]) != "-1" {
 		t.Errorf("the run is %+v", report)
 	}
 }

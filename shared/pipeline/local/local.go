@@ -69,7 +69,7 @@ type Config struct {
 	Started func(runID string)
 }
 
-// Target is a pipeline.Target and pipeline.Outputs. A run's id is the name under which it was submitted.
+// Target is a pipeline.Target, pipeline.Outputs and pipeline.Stepped. A run's id is the name under which it was submitted.
 type Target struct {
 	config    Config
 	pipelines catalog
@@ -89,6 +89,7 @@ type Target struct {
 var (
 	_ pipeline.Target  = (*Target)(nil)
 	_ pipeline.Outputs = (*Target)(nil)
+	_ pipeline.Stepped = (*Target)(nil)
 )
 
 // Open takes the folder of the runs over: it goes on with the queued ones, and begins to end those that were under
@@ -275,12 +276,22 @@ func (t *Target) Status(ctx context.Context, kind, runID string) (pipeline.Repor
 	if err := ctx.Err(); err != nil {
 		return pipeline.Report{}, err
 	}
-	return t.report(kind, runID)
+	of, err := t.report(kind, runID)
+	return of.Report, err
 }
 
-func (t *Target) report(kind, runID string) (pipeline.Report, error) {
+// Steps returns all steps of a run, in their order.
+func (t *Target) Steps(ctx context.Context, kind, runID string) ([]pipeline.Step, bool, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, false, err
+	}
+	of, err := t.report(kind, runID)
+	return of.Steps, false, err
+}
+
+func (t *Target) report(kind, runID string) (account, error) {
 	if kind != Kind || !namePattern.MatchString(runID) {
-		return pipeline.Report{}, unknownRun(runID)
+		return account{}, unknownRun(runID)
 	}
 	t.mu.Lock()
 	r := t.runs[runID]
@@ -295,7 +306,7 @@ func (t *Target) report(kind, runID string) (pipeline.Report, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		err = unknownRun(runID)
 	}
-	return pipeline.Report{Status: e.Status, Started: e.Started, Ended: e.Ended, Error: e.Error, Steps: e.Steps}, err
+	return account{pipeline.Report{Status: e.Status, Started: e.Started, Ended: e.Ended, Error: e.Error}, e.Steps}, err
 }
 
 // Cancel ends a queued run at once. A running one is asked to end, and killed after Config.Grace.

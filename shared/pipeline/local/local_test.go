@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -118,13 +119,25 @@ func (g *rig) submit(s pipeline.Submission) string {
 	return id
 }
 
-func (g *rig) status(runID string) pipeline.Report {
+func (g *rig) status(runID string) account {
 	g.t.Helper()
 	report, err := g.Status(g.t.Context(), Kind, runID)
 	if err != nil {
 		g.t.Fatal(err)
 	}
-	return report
+	steps, _, err := g.Steps(g.t.Context(), Kind, runID)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return account{report, steps}
+}
+
+// exitCode is that of a step's command.
+func exitCode(s pipeline.Step) string {
+	if s.Exit == nil {
+		return "none"
+	}
+	return strconv.Itoa(*s.Exit)
 }
 
 // eventually waits until ok holds.
@@ -138,7 +151,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 }
 
 // end waits for a run's end.
-func (g *rig) end(runID string, want schedule.Status) pipeline.Report {
+func (g *rig) end(runID string, want schedule.Status) account {
 	g.t.Helper()
 	eventually(g.t, "the end of "+runID, func() bool { return g.status(runID).Status.Final() })
 	report := g.status(runID)
@@ -242,7 +255,7 @@ LOCAL_TEST_INHERITED=yes
 	if got := g.output("run-1"); got != want {
 		t.Errorf("output is\n%s\nwant\n%s", got, want)
 	}
-	if len(report.Steps) != 2 || report.Steps[1].Started.Before(report.Steps[0].Ended) || report.Ended.Before(report.Steps[1].Ended) {
+	if len(report.Steps) != 2 || report.Steps[1].Started.Before(report.Steps[0].Ended) || report.Ended.Before(report.Steps[1].Ended) || exitCode(report.Steps[1]) != "0" {
 		t.Errorf("steps are %+v, the run ended %v", report.Steps, report.Ended)
 	}
 	p, err := g.Get(t.Context(), s.Pipeline)
@@ -265,7 +278,7 @@ steps:
 		t.Errorf("the error is %q", report.Error)
 	}
 	want := []schedule.Status{schedule.Failed, schedule.Skipped, schedule.Skipped}
-	if got := statuses(report.Steps); !slices.Equal(got, want) || report.Steps[0].Exit != 3 {
+	if got := statuses(report.Steps); !slices.Equal(got, want) || exitCode(report.Steps[0]) != "3" {
 		t.Errorf("steps are %+v, want %v", report.Steps, want)
 	}
 	if got := g.output("stops"); got != "==> a <==\na\n" {
@@ -279,7 +292,7 @@ steps:
 		t.Errorf("the error is %q", report.Error)
 	}
 	want = []schedule.Status{schedule.Failed, schedule.Failed, schedule.Completed}
-	if got := statuses(report.Steps); !slices.Equal(got, want) || report.Steps[1].Exit != -1 {
+	if got := statuses(report.Steps); !slices.Equal(got, want) || exitCode(report.Steps[1]) != "-1" {
 		t.Errorf("steps are %+v, want %v", report.Steps, want)
 	}
 }

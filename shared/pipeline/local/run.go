@@ -18,16 +18,22 @@ var (
 	errTimeout  = errors.New("the step took longer than its timeout")
 )
 
+// account is all that is known of a run.
+type account struct {
+	pipeline.Report
+	Steps []pipeline.Step
+}
+
 // run is one that has not ended, or whose end could not be written.
 type run struct {
 	request request
-	report  pipeline.Report         // guarded by Target.mu
+	report  account                 // guarded by Target.mu
 	cancel  context.CancelCauseFunc // guarded by Target.mu; nil while it waits
 	queued  time.Time
 }
 
 func newRun(req request) *run {
-	r := &run{request: req, queued: time.Now(), report: pipeline.Report{Status: schedule.Queued}}
+	r := &run{request: req, queued: time.Now(), report: account{Report: pipeline.Report{Status: schedule.Queued}}}
 	for _, s := range req.Steps {
 		r.report.Steps = append(r.report.Steps, pipeline.Step{Name: s.Name, Status: schedule.Queued})
 	}

@@ -32,7 +32,7 @@ func (t *Target) execute(ctx context.Context, r *run, i int) (s pipeline.Step, t
 		why := c.await(ctx, t.config.Grace, t.hurry)
 		taken, err = c.taken, c.failed
 		if err == nil {
-			s.Exit = c.cmd.ProcessState.ExitCode()
+			s.Exit = new(c.cmd.ProcessState.ExitCode())
 			s.Status, err = judge(c.cmd.ProcessState, why, st)
 		}
 	}

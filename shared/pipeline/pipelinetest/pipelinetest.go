@@ -50,6 +50,7 @@ func Run(t *testing.T, newEnv func(t *testing.T) Env) {
 		{"one name at once", testConcurrent},
 		{"a call that is over", testContext},
 		{"output", testOutput},
+		{"steps", testSteps},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, newEnv(t)) })
 	}
@@ -168,11 +169,6 @@ func testCompletes(t *testing.T, e Env) {
 	}
 	if report.Error != "" {
 		t.Errorf("a completed run has the error %q", report.Error)
-	}
-	for _, s := range report.Steps {
-		if s.Status != schedule.Completed {
-			t.Errorf("step %s is %s", s.Name, s.Status)
-		}
 	}
 	if n := e.Made("completes"); n != 1 {
 		t.Errorf("work was begun %d times", n)
@@ -342,4 +338,35 @@ func readOutput(t *testing.T, outputs pipeline.Outputs, kind, runID string) (str
 	defer r.Close()
 	text, err := io.ReadAll(r)
 	return string(text), err
+}
+
+func testSteps(t *testing.T, e Env) {
+	stepped, ok := e.Target.(pipeline.Stepped)
+	if !ok {
+		t.Skip("the target tells of no steps")
+	}
+	runID := e.submit(t, "walks", e.Succeeds)
+	if _, _, err := stepped.Steps(t.Context(), e.Kind, runID); err != nil {
+		t.Errorf("steps of a run that may not have begun: %v", err)
+	}
+	e.await(t, runID, is(schedule.Completed))
+	steps, _, err := stepped.Steps(t.Context(), e.Kind, runID)
+	if err != nil {
+		t.Error(err)
+	}
+	for _, s := range steps {
+		if s.Status != schedule.Completed {
+			t.Errorf("step %s is %s", s.Name, s.Status)
+		}
+	}
+	for _, c := range []struct{ kind, runID string }{{e.Kind, "no-such-run"}, {e.Kind, ""}, {e.Kind, "../walks"}, {"no_such_kind", runID}} {
+		if _, _, err := stepped.Steps(t.Context(), c.kind, c.runID); !errors.Is(err, pipeline.ErrNotFound) {
+			t.Errorf("Steps(%s, %q): got error %v, want one that wraps ErrNotFound", c.kind, c.runID, err)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, _, err := stepped.Steps(ctx, e.Kind, runID); !errors.Is(err, context.Canceled) {
+		t.Errorf("Steps after its context was cancelled: got error %v", err)
+	}
 }

@@ -35,7 +35,7 @@ type Service struct {
 	Region            string
 	Audience          string // that tokens have to be for
 	InferenceAudience string // the same, of batch endpoints
-	PageSize          int    // of the resource manager's lists
+	PageSize          int    // of the resource manager's lists, and of the steps of a run
 	Now               func() time.Time
 
 	// Complain hears of each request that the real service would not understand; such a request is refused too.

@@ -57,7 +57,7 @@ var routes = []route{
 	{GetSchedule, "GET", path("/pipelines/v1.0{}/Schedules/([^/]+)"), nil, nil, (*Service).getSchedule},
 	{PutSchedule, "PUT", path("/pipelines/v1.0{}/Schedules/([^/]+)"), nil, scheduleFields, (*Service).putSchedule},
 	{ListScheduled, "GET", path("/pipelines/v1.0{}/PipelineRuns/Schedule/([^/]+)"), nil, nil, (*Service).listScheduled},
-	{ListSteps, "GET", path("/history/v1.0{}/runs/([^/]+)/children"), nil, nil, (*Service).children},
+	{ListSteps, "GET", path("/history/v1.0{}/runs/([^/]+)/children"), []string{"?$continuationtoken"}, nil, (*Service).children},
 	{FindRuns, "POST", path("/history/v1.0{}/experiments/([^/]+)/runs:query"), nil, []string{"filter", "orderBy", "top", "continuationToken"}, (*Service).findRuns},
 
 	{Invoke, "POST", path("/inference/([^/]+)/jobs"), nil, []string{"properties"}, (*Service).invoke},

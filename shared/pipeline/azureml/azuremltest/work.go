@@ -155,19 +155,31 @@ func (s *Service) details(c call) reply {
 	return reply{http.StatusOK, historyRun(r, r.Tags)}
 }
 
-// children are the runs of a run's steps, as public recordings show them.
+// children are the runs of a run's steps, as public recordings show them, a page at a time. What is in a token is nobody's
+// business.
 func (s *Service) children(c call) reply {
 	r := s.run(c.name)
 	if r == nil || s.manners.HistoryLags {
 		return unknownRun(c.name)
 	}
+	from := 0
+	if token := c.query.Get("$continuationtoken"); token != "" {
+		if _, err := fmt.Sscanf(token, "{\"after\": %d}", &from); err != nil || from < 1 || from >= len(r.Steps) {
+			return s.misunderstood("no page has given this token: " + token)
+		}
+	}
+	to := min(from+s.PageSize, len(r.Steps))
 	list := []any{}
-	for i, step := range r.Steps {
-		h := historyRun(&Run{ID: fmt.Sprintf("%s-%d", r.ID, i), Status: step.Status, Error: step.Error, Started: step.Started, Ended: step.Ended}, nil)
+	for i, step := range r.Steps[from:to] {
+		h := historyRun(&Run{ID: fmt.Sprintf("%s-%d", r.ID, from+i), Status: step.Status, Error: step.Error, Started: step.Started, Ended: step.Ended}, nil)
 		h["parentRunId"], h["rootRunId"], h["displayName"], h["name"] = r.ID, r.ID, step.Name, "azureml_anonymous"
 		list = append(list, h)
 	}
-	return reply{http.StatusOK, map[string]any{"value": list}}
+	var token any
+	if to < len(r.Steps) {
+		token = fmt.Sprintf("{\"after\": %d}", to)
+	}
+	return reply{http.StatusOK, map[string]any{"value": list, "continuationToken": token, "nextLink": nil}}
 }
 
 var filter = regexp.MustCompile(`^\(Tags/([A-Za-z0-9_]+) eq ([A-Za-z0-9_-]+)\) and \(ParentRunId eq null\)$`)
