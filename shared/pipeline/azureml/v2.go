@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"carillon/shared/pipeline"
 	"carillon/shared/schedule"
@@ -46,8 +47,8 @@ func (t *v2) Status(ctx context.Context, kind, runID string) (pipeline.Report, e
 		return pipeline.Report{}, unknownRun(runID)
 	}
 	d, err := t.observe(ctx, runID)
-	if answered(err, http.StatusNotFound) {
-		return pipeline.Report{}, unknownRun(runID)
+	if errors.Is(err, pipeline.ErrNotFound) {
+		return pipeline.Report{}, err
 	}
 	if err != nil {
 		return pipeline.Report{}, unseen(runID, err)
@@ -64,25 +65,43 @@ func (t *v2) Steps(ctx context.Context, kind, runID string) ([]pipeline.Step, bo
 }
 
 // observe returns what both know of a run. How soon the resource manager knows what a batch endpoint has started is not
-// established: a run is lost only when the history does not know it either. The history is done without while a run
-// goes on, and where it will not answer later either.
+// established: a run is not known only when the history does not know it either, or cannot be asked. The history is done
+// without while a run goes on, and where it will not answer later either.
 func (t *v2) observe(ctx context.Context, runID string) (runDetails, error) {
 	var j jobEntity
 	err := t.w.get(ctx, "/jobs/"+runID, &j)
 	if answered(err, http.StatusNotFound) {
-		return t.w.details(ctx, runID)
+		d, err := t.details(ctx, runID)
+		if err != nil && !passing(err) {
+			err = unknownRun(runID)
+		}
+		return d, err
 	}
 	word := j.Properties.Status
 	status, _ := word.status()
 	if err != nil || status == schedule.Queued {
 		return runDetails{Status: word}, err
 	}
-	d, err := t.w.details(ctx, runID)
+	d, err := t.details(ctx, runID)
 	d.Status = word
 	if err != nil && status.Final() && passing(err) {
 		return d, fmt.Errorf("it has ended, and its details cannot be had: %w", err)
 	}
 	return d, nil
+}
+
+// historyWithin is what the history may take of the time that a look has: one that is not reached is done without.
+const historyWithin = 10 * time.Second
+
+// details asks the history. When all of the look's time is over that says nothing of the history.
+func (t *v2) details(ctx context.Context, runID string) (runDetails, error) {
+	within, cancel := context.WithTimeout(ctx, historyWithin)
+	defer cancel()
+	d, err := t.w.details(within, runID)
+	if err != nil && ctx.Err() != nil {
+		err = &failure{sent: true, err: ctx.Err()}
+	}
+	return d, err
 }
 
 // passing reports whether the same question may be answered later: the history knows the run, or is out of order. One

@@ -1,10 +1,15 @@
 package azureml_test
 
 import (
+	"context"
 	"errors"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httptrace"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"carillon/shared/pipeline"
@@ -126,7 +131,7 @@ func TestAJobThatIsNotListedYet(t *testing.T) {
 	for _, c := range []struct {
 		history int
 		lost    bool
-	}{{500, false}, {403, false}, {404, true}} {
+	}{{500, false}, {429, false}, {401, true}, {403, true}, {404, true}} {
 		f.Fail(azuremltest.GetJob, gone)
 		f.Fail(azuremltest.GetDetails, azuremltest.Fault{Status: c.history})
 		_, err := f.targets[azureml.BatchEndpoint].Status(t.Context(), azureml.BatchEndpoint, id)
@@ -191,6 +196,55 @@ func TestAJobWithoutHistory(t *testing.T) {
 	if r, err := w.Targets()[azureml.PipelineJob].Status(t.Context(), azureml.PipelineJob, id); err != nil || r.Status != schedule.Failed {
 		t.Errorf("no history to be reached: %+v, %v", r, err)
 	}
+}
+
+// indoors is a way to the workspace over no network, on which the run history cannot be reached.
+type indoors struct{ *azuremltest.Service }
+
+func (i indoors) RoundTrip(r *http.Request) (*http.Response, error) {
+	if strings.HasPrefix(r.URL.Path, "/history/") {
+		httptrace.ContextClientTrace(r.Context()).GetConn(r.URL.Host)
+		<-r.Context().Done()
+		return nil, r.Context().Err()
+	}
+	r = r.Clone(r.Context())
+	if r.Host = r.URL.Host; r.Body == nil {
+		r.Body = http.NoBody
+	}
+	w := httptest.NewRecorder()
+	i.ServeHTTP(w, r)
+	return w.Result(), nil
+}
+
+// The run history is behind a wall that swallows all that is sent to it: the end of a job is told in the time that a look has.
+func TestAHistoryThatIsNeverReached(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		service := azuremltest.New()
+		service.AddJob("old", "Completed", map[string]any{"jobType": "Pipeline"})
+		w, err := azureml.Open(azureml.Config{
+			Subscription: service.Subscription, ResourceGroup: service.ResourceGroup, Workspace: service.Workspace, BaseURL: "http://localhost",
+			Credential: &azuremltest.Credential{}, Transport: indoors{service},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		target := w.Targets()[azureml.PipelineJob]
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		defer cancel()
+		if r, err := target.Status(ctx, azureml.PipelineJob, "old"); err != nil || r.Status != schedule.Completed {
+			t.Errorf("%+v, %v", r, err)
+		}
+		if r, err := target.Status(ctx, azureml.PipelineJob, "gone"); !errors.Is(err, pipeline.ErrNotFound) {
+			t.Errorf("one that nobody knows: %+v, %v", r, err)
+		}
+		short, stop := context.WithTimeout(t.Context(), 5*time.Second)
+		defer stop()
+		for _, id := range []string{"old", "gone"} { // nothing is said of the history in so short a time
+			if r, err := target.Status(short, azureml.PipelineJob, id); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, pipeline.ErrNotFound) {
+				t.Errorf("%s, in too short a time: %+v, %v", id, r, err)
+			}
+		}
+	})
 }
 
 func TestCancelAJob(t *testing.T) {
