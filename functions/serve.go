@@ -143,7 +143,7 @@ func (p parts) logged(function func(context.Context, []byte) error) func(context
 }
 
 // onMachine are the parts of a plain machine. One process at a time has the state file, so a claim of another owner is
-// that of a dead one.
+// that of a dead one; what that asked a workspace for may go on there (see Occurrence.Claimable).
 func onMachine(p parts) parts {
 	p.owner = rand.Text()
 	p.void = func(owner string) bool { return owner != p.owner }

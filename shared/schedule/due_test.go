@@ -190,6 +190,7 @@ func ptr[T any](v T) *T { return &v }
 
 func TestClaimable(t *testing.T) {
 	gone := func(owner string) bool { return owner == "gone" }
+	own, far := PipelineRef{Local, "x"}, PipelineRef{"published", "x"}
 	now := at("10:15:00")
 	for _, row := range []struct {
 		name string
@@ -198,15 +199,24 @@ func TestClaimable(t *testing.T) {
 	}{
 		{"waiting", Occurrence{Status: Waiting, Start: now}, true},
 		{"too early", Occurrence{Status: Waiting, Start: now.Add(time.Second)}, false},
-		{"claimed", Occurrence{Status: Submitting, Claim: Claim{Owner: "p", Until: now}}, false},
-		{"lease over", Occurrence{Status: Submitting, Claim: Claim{Owner: "p", Until: now.Add(-time.Nanosecond)}}, true},
-		{"owner gone", Occurrence{Status: Submitting, Claim: Claim{Owner: "gone", Until: now.Add(time.Hour)}}, true},
+		{"claimed", Occurrence{Status: Submitting, Pipeline: own, Claim: Claim{Owner: "p", Until: now}}, false},
+		{"lease over", Occurrence{Status: Submitting, Pipeline: own, Claim: Claim{Owner: "p", Until: now.Add(-time.Nanosecond)}}, true},
+		{"owner gone", Occurrence{Status: Submitting, Pipeline: own, Claim: Claim{Owner: "gone", Until: now.Add(time.Hour)}}, true},
+		{"elsewhere, lease over", Occurrence{Status: Submitting, Pipeline: far, Claim: Claim{Owner: "gone", Until: now.Add(-time.Minute)}}, false},
+		{"elsewhere, margin over", Occurrence{Status: Submitting, Pipeline: far, Claim: Claim{Owner: "p", Until: now.Add(-time.Minute - time.Nanosecond)}}, true},
+		{"elsewhere, owner gone", Occurrence{Status: Submitting, Pipeline: far, Claim: Claim{Owner: "gone", Until: now.Add(time.Hour)}}, false},
 		{"running", Occurrence{Status: Running}, false},
 		{"uncertain", Occurrence{Status: Uncertain}, false},
 		{"skipped", Occurrence{Status: Skipped}, false},
 	} {
 		if got := row.o.Claimable(gone, now); got != row.want {
 			t.Errorf("%s: %v", row.name, got)
+		}
+	}
+	for ref, ends := range map[PipelineRef]time.Duration{own: Lease, far: Lease + margin} {
+		o := Occurrence{Status: Waiting, Start: now, Pipeline: ref}.Claimed("p", "cp", now)
+		if alive := func(string) bool { return false }; o.Claimable(alive, now.Add(ends)) || !o.Claimable(alive, now.Add(ends+1)) || !o.Wake.Equal(now.Add(ends)) {
+			t.Errorf("a claim of %s wakes the clock after %v, and is not over then", ref, o.Wake.Sub(now))
 		}
 	}
 }

@@ -14,6 +14,10 @@ const (
 	Lease        = 5 * time.Minute
 	SubmitWithin = 2 * time.Minute
 
+	// margin is how long after its lease a claim is still left alone, where whoever claims next has to look for a run that
+	// the far side may not show at once.
+	margin = time.Minute
+
 	// maxAttempts is after how many failed submissions an occurrence is Failed. With its back-off that takes
 	// about three hours.
 	maxAttempts = 20
@@ -98,17 +102,26 @@ func (o Occurrence) Claimed(owner, id string, now time.Time) Occurrence {
 	o.Buffered = false
 	o.Claim = Claim{Owner: owner, ID: id, Until: now.Add(Lease).UTC(), Again: o.Tried}
 	o.Status, o.Attempts, o.Tried = Submitting, o.Attempts+1, true
-	o.Wake = ceilSecond(o.Claim.Until)
+	o.Wake = ceilSecond(o.free())
 	return o
 }
 
-// Claimable reports whether a process may claim o at now. void says whether a claim's owner is known to be gone.
+// free is when the claim ends.
+func (o Occurrence) free() time.Time {
+	if o.Pipeline.Local() {
+		return o.Claim.Until
+	}
+	return o.Claim.Until.Add(margin)
+}
+
+// Claimable reports whether a process may claim o at now. void says whether a claim's owner is known to be gone: that ends
+// claims of Carillon's own runs. Elsewhere the run that it asked for may be on its way, and not to be found yet.
 func (o Occurrence) Claimable(void func(owner string) bool, now time.Time) bool {
 	switch o.Status {
 	case Waiting:
 		return !o.Start.After(now)
 	case Submitting:
-		return now.After(o.Claim.Until) || void(o.Claim.Owner)
+		return now.After(o.free()) || o.Pipeline.Local() && void(o.Claim.Owner)
 	}
 	return false
 }
