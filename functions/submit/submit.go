@@ -336,7 +336,7 @@ func (f *Function) finish(ctx context.Context, o schedule.Occurrence) {
 func (f *Function) submit(ctx context.Context, o schedule.Occurrence) schedule.Occurrence {
 	target, ok := f.Targets[o.Pipeline.Kind]
 	if !ok {
-		return o.Refused(fmt.Errorf("no target for pipelines of kind %q is configured", o.Pipeline.Kind), f.Now())
+		return o.Unserved(f.Now())
 	}
 	ctx, cancel := context.WithTimeout(ctx, schedule.SubmitWithin)
 	defer cancel()

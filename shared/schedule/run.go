@@ -152,6 +152,16 @@ func (o Occurrence) Refused(err error, now time.Time) Occurrence {
 	return o.end(Failed, now)
 }
 
+// Unserved is o where nothing is configured that runs its pipeline: it is refused, unless an earlier try may have made the
+// run. Then only whoever serves it can tell, who may come back.
+func (o Occurrence) Unserved(now time.Time) Occurrence {
+	err := fmt.Errorf("no target for pipelines of kind %q is configured", o.Pipeline.Kind)
+	if o.Claim.Again {
+		return o.Again(err, true, 0, now)
+	}
+	return o.Refused(err, now)
+}
+
 // Again is o after a submission that was not taken and may be tried again: it waits, twice as long each time and
 // at least as long as the far side asked for, up to a quarter of an hour, or fails after the last try. certain says
 // that this try started nothing.
