@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"sync"
 
+	"carillon/shared/queue"
 	"carillon/shared/schedule"
 	"carillon/shared/store"
 )
@@ -34,8 +37,8 @@ func (f *Function) turn(ctx context.Context, found *finding, r store.Record) (st
 	return false, nil
 }
 
-// perform makes room for an occurrence, and brings on the one that is before it. What fails is repeated: the clock brings
-// the one that waits again.
+// perform makes room for an occurrence, and brings on the one that is before it; what has a run is to be cancelled. What fails is
+// repeated: the clock brings the one that waits again.
 func (c *claiming) perform(ctx context.Context, id string, turn schedule.Turn) {
 	f := c.f
 	for _, other := range turn.Skip {
@@ -44,9 +47,9 @@ func (c *claiming) perform(ctx context.Context, id string, turn schedule.Turn) {
 		}
 	}
 	for _, other := range turn.Cancel {
-		ended, err := f.cancel(ctx, other)
+		ended, err := c.displace(ctx, other)
 		if err != nil {
-			f.Log.WarnContext(ctx, "a run that makes room is not cancelled yet", "run", other, "for", id, "error", err)
+			f.Log.WarnContext(ctx, "an occurrence that makes room is not skipped yet", "run", other, "for", id, "error", err)
 		}
 		if ended {
 			turn.First = id
@@ -54,6 +57,22 @@ func (c *claiming) perform(ctx context.Context, id string, turn schedule.Turn) {
 	}
 	if turn.First != "" {
 		c.bring(ctx, []string{turn.First})
+	}
+}
+
+// makeRoom asks for the end of what has a run and is in the way, so much at once as is submitted at once. No claim is held
+// meanwhile: a far side that is slow to cancel would make the submissions of others late, and put them in doubt.
+func (c *claiming) makeRoom(ctx context.Context) {
+	for others := range slices.Chunk(slices.Collect(maps.Values(c.inTheWay)), queue.PerMessage) {
+		var group sync.WaitGroup
+		for _, o := range others {
+			group.Go(func() {
+				if err := c.f.cancel(ctx, o); err != nil {
+					c.f.Log.WarnContext(ctx, "a run that makes room is not cancelled yet", "run", o.ID, "schedule", o.Schedule, "error", err)
+				}
+			})
+		}
+		group.Wait()
 	}
 }
 
@@ -78,25 +97,32 @@ func (f *Function) skip(ctx context.Context, id string) error {
 	return f.DB.Save(ctx, []store.Change{{From: o, To: o.Value.Skip(schedule.ReasonOverlap, f.Now().UTC())}})[0]
 }
 
-// cancel asks for the end of a run, and ends what waits for another try at its submission and certainly has no run. One
-// whose submission is under way is asked once that is done.
-func (f *Function) cancel(ctx context.Context, id string) (ended bool, err error) {
-	o, err := f.DB.Occurrence(ctx, id)
+// displace ends what waits for another try at its submission and certainly has no run, and notes what has one. One whose
+// submission is under way is asked once that is done.
+func (c *claiming) displace(ctx context.Context, id string) (ended bool, err error) {
+	o, err := c.f.DB.Occurrence(ctx, id)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return false, nil
 	case err != nil:
 		return false, err
 	case o.Value.Status == schedule.Waiting && !o.Value.Tried:
-		return true, f.giveWay(ctx, o)
-	case o.Value.Run == "" || o.Value.Status.Final():
-		return false, nil
+		return true, c.f.giveWay(ctx, o)
+	case o.Value.Run != "" && !o.Value.Status.Final():
+		c.inTheWay[id] = o.Value
 	}
-	target, ok := f.Targets[o.Value.Pipeline.Kind]
+	return false, nil
+}
+
+// cancel asks for the end of a run.
+func (f *Function) cancel(ctx context.Context, o schedule.Occurrence) error {
+	target, ok := f.Targets[o.Pipeline.Kind]
 	if !ok {
-		return false, fmt.Errorf("no target for pipelines of kind %q is configured", o.Value.Pipeline.Kind)
+		return fmt.Errorf("no target for pipelines of kind %q is configured", o.Pipeline.Kind)
 	}
-	return false, target.Cancel(ctx, o.Value.Pipeline.Kind, o.Value.Run)
+	ctx, cancel := context.WithTimeout(ctx, cancelWithin)
+	defer cancel()
+	return target.Cancel(ctx, o.Pipeline.Kind, o.Run)
 }
 
 // giveWay skips an occurrence that was claimed, and has no run.

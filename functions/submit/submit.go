@@ -27,6 +27,9 @@ const (
 	claimTries = 20 // against others who claim for the same schedule
 	storeTries = 3  // of outcomes, at once: between them the far side is not asked again
 
+	storeWithin  = 30 * time.Second // for the outcomes, also when the call is over: the far side has done its part
+	cancelWithin = 10 * time.Second // for the end of a run to be asked for, which is repeated
+
 	clocksDiffer = 2 * time.Second // between the machines that send and receive
 )
 
@@ -53,21 +56,22 @@ func (f *Function) Handle(ctx context.Context, body []byte) error {
 	var failed error
 	// No more are claimed than are submitted at once: none waits for another while its lease runs out.
 	for ids := range slices.Chunk(m.Occurrences, queue.PerMessage) {
-		claims, err := f.claim(ctx, ids)
-		outcomes := f.submitAll(ctx, claims)
-		failed = errors.Join(failed, err, f.store(ctx, claims, outcomes))
+		c, err := f.claim(ctx, ids)
+		outcomes := f.submitAll(ctx, c.claimed)
+		failed = errors.Join(failed, err, f.store(ctx, c.claimed, outcomes))
+		c.makeRoom(ctx)
 	}
 	return failed
 }
 
 // claim takes what may be taken of the occurrences. Those of one schedule are claimed one after the other, as each
 // changes what is counted for it. Where the store leaves open whether a claim was written, it is read again.
-func (f *Function) claim(ctx context.Context, ids []string) (claimed []schedule.Occurrence, failed error) {
-	c := claiming{f: f, tried: map[string]schedule.Claim{}, stops: stops{}, sent: map[string]bool{}}
+func (f *Function) claim(ctx context.Context, ids []string) (c *claiming, failed error) {
+	c = &claiming{f: f, tried: map[string]schedule.Claim{}, stops: stops{}, sent: map[string]bool{}, inTheWay: map[string]schedule.Occurrence{}}
 	for try := 0; try < claimTries; try++ {
 		left, written, err := c.round(ctx, ids)
 		if ids = left; len(ids) == 0 {
-			return c.claimed, nil
+			return c, nil
 		}
 		if failed = err; written {
 			try = 0
@@ -76,7 +80,7 @@ func (f *Function) claim(ctx context.Context, ids []string) (claimed []schedule.
 	if failed == nil {
 		failed = errors.New("others change them all the time")
 	}
-	return c.claimed, fmt.Errorf("%d occurrences could not be claimed: %w", len(ids), failed)
+	return c, fmt.Errorf("%d occurrences could not be claimed: %w", len(ids), failed)
 }
 
 // claiming is one call that claims occurrences.
@@ -86,6 +90,8 @@ type claiming struct {
 	stops   stops
 	sent    map[string]bool // occurrences that were brought on
 	claimed []schedule.Occurrence
+
+	inTheWay map[string]schedule.Occurrence // runs that are to be cancelled once what is claimed has been submitted
 }
 
 // round claims one occurrence of each schedule, and returns those that are left. One that waits for its turn from now on is
@@ -375,6 +381,8 @@ func (f *Function) submitAll(ctx context.Context, claims []schedule.Occurrence) 
 // store writes the outcomes. It tries again where the store failed, as the far side has done its part: an outcome
 // that stays unwritten is found by the clock when the lease is over, and submitted again under the same name.
 func (f *Function) store(ctx context.Context, claims []schedule.Occurrence, outcomes []schedule.Occurrence) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeWithin)
+	defer cancel()
 	left := make([]int, len(claims))
 	for i := range left {
 		left[i] = i
