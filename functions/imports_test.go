@@ -31,7 +31,7 @@ var allowed = map[string]struct {
 	"shared/aws":              {[]string{"shared/host", "shared/problem"}, true},
 	"shared/azure":            {[]string{"shared/store", "shared/queue", "shared/host", "shared/problem"}, true},
 	"shared/pipeline/local":   {[]string{"shared/schedule", "shared/pipeline"}, true},
-	"shared/pipeline/azureml": {[]string{"shared/schedule", "shared/pipeline"}, true},
+	"shared/pipeline/azureml": {[]string{"shared/recur", "shared/schedule", "shared/pipeline"}, true},
 	"shared/source/azblob":    {[]string{"shared/source"}, true},
 	"shared/source/dir":       {[]string{"shared/schedule", "shared/source"}, true},
 	"shared/cli":              {[]string{"shared/recur", "shared/schedule", "shared/problem"}, true},
