@@ -57,10 +57,15 @@ func said(is, whether string, err error) string {
 
 var errNoOld = errors.New("no workspace is configured")
 
+// askWithin is how long an old workspace may take to answer: others wait that have been claimed.
+const askWithin = 15 * time.Second
+
 func (f *Function) oldFires(ctx context.Context, s schedule.Schedule) (bool, error) {
 	if f.Old == nil {
 		return false, errNoOld
 	}
+	ctx, cancel := context.WithTimeout(ctx, askWithin)
+	defer cancel()
 	return f.Old.Fires(ctx, s.Origin.From)
 }
 
@@ -68,6 +73,8 @@ func (f *Function) oldRan(ctx context.Context, s schedule.Schedule, o schedule.O
 	if f.Old == nil {
 		return false, errNoOld
 	}
+	ctx, cancel := context.WithTimeout(ctx, askWithin)
+	defer cancel()
 	return f.Old.Ran(ctx, s.Origin.From, o.Change.Datastore, o.Change.Path, o.Change.Modified)
 }
 

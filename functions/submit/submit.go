@@ -25,6 +25,7 @@ import (
 
 const (
 	claimTries = 20 // against others who claim for the same schedule
+	readTries  = 10 // where the store fails, or leaves open whether a claim was written
 	storeTries = 3  // of outcomes, at once: between them the far side is not asked again
 
 	storeWithin  = 30 * time.Second // for the outcomes, also when the call is over: the far side has done its part
@@ -68,12 +69,19 @@ func (f *Function) Handle(ctx context.Context, body []byte) error {
 // changes what is counted for it. Where the store leaves open whether a claim was written, it is read again.
 func (f *Function) claim(ctx context.Context, ids []string) (c *claiming, failed error) {
 	c = &claiming{f: f, tried: map[string]schedule.Claim{}, stops: stops{}, sent: map[string]bool{}, inTheWay: map[string]schedule.Occurrence{}}
-	for try := 0; try < claimTries; try++ {
+	broken := 0
+	for try := 0; try < claimTries && broken < readTries; try++ {
+		if err := store.StandBack(ctx, broken); err != nil {
+			break
+		}
 		left, written, err := c.round(ctx, ids)
 		if ids = left; len(ids) == 0 {
 			return c, nil
 		}
-		if failed = err; written {
+		if failed = err; err != nil { // what is claimed waits meanwhile
+			broken++
+		}
+		if written {
 			try = 0
 		}
 	}
@@ -343,6 +351,9 @@ func (f *Function) submit(ctx context.Context, o schedule.Occurrence) schedule.O
 	target, ok := f.Targets[o.Pipeline.Kind]
 	if !ok {
 		return o.Unserved(f.Now())
+	}
+	if f.Now().After(o.Claim.Until.Add(-schedule.SubmitWithin)) { // others may claim it before this is over
+		return o.Again(errors.New("it was claimed for too long before it could be submitted"), true, 0, f.Now())
 	}
 	ctx, cancel := context.WithTimeout(ctx, schedule.SubmitWithin)
 	defer cancel()
