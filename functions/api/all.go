@@ -1,9 +1,11 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -31,30 +33,70 @@ const (
 	sweptTogether = 100              // schedules
 	sweptAtOnce   = 8                // of them
 	sweepFor      = 20 * time.Second // a request; a gateway in front of it may not wait longer than a minute
-
-	// doneLately is how long ago a schedule may have done all it was to do and still have something to start: the longest
-	// jitter, and as much again for tries.
-	doneLately = 48 * time.Hour
 )
 
 // sweeping is what a sweep makes of a schedule: itself, when it is to stay as it is. left says why it is not enabled.
 type sweeping func(ctx context.Context, s schedule.Schedule, note string, now time.Time) (next schedule.Schedule, left string, err error)
 
-// disableAll disables every active schedule, with a mark by which enableAll finds it, and skips whatever waits of others.
+// sweepPage names the schedules of a page, after a token; it is the last one when next is "".
+type sweepPage func(ctx context.Context, token string) (names []string, next string, err error)
+
+// whatWaits begins the tokens of pages of what waits, which come after those of schedules. No name begins so.
+const whatWaits = "|"
+
+var whatWaitsToken = regexp.MustCompile(`^\|[0-9A-Za-z|._-]*$`)
+
+// disableAll disables every active schedule, with a mark by which enableAll finds it, and then skips whatever waits of others.
 func (f *Function) disableAll(r *http.Request) (answer, error) {
-	lately := f.Now().Add(-doneLately)
-	which := func(s schedule.Schedule) bool {
-		return s.Status == schedule.Active || s.Done() && s.Updated.After(lately)
-	}
-	stop := func(ctx context.Context, s schedule.Schedule, note string, now time.Time) (schedule.Schedule, string, error) {
-		if s.Status != schedule.Active {
-			if waits, err := f.waits(ctx, s); err != nil || !waits {
-				return s, "", err
-			}
+	var rest bool // the schedules are done with
+	var waiting []schedule.Occurrence
+	page := func(ctx context.Context, token string) (names []string, next string, err error) {
+		if token, rest = strings.CutPrefix(token, whatWaits); !rest {
+			names, next, err = f.pageOf(func(s schedule.Schedule) bool { return s.Status == schedule.Active })(ctx, token)
+			return names, cmp.Or(next, whatWaits), err
 		}
-		return s.StoppedBy(actor(r), note, true, now), "", nil
+		if waiting, next, err = f.waiting(ctx, token); next != "" {
+			next = whatWaits + next
+		}
+		for _, o := range waiting {
+			names = append(names, o.Schedule)
+		}
+		slices.Sort(names)
+		return slices.Compact(names), next, err
 	}
-	return f.sweep(r, which, stop, f.DB.Lines)
+	stop := func(_ context.Context, s schedule.Schedule, note string, now time.Time) (schedule.Schedule, string, error) {
+		stops := s.Status == schedule.Active
+		if rest { // what is active by now somebody has enabled meanwhile
+			stops = !stops && slices.ContainsFunc(waiting, s.Stops)
+		}
+		if stops {
+			s = s.StoppedBy(actor(r), note, true, now)
+		}
+		return s, "", nil
+	}
+	return f.sweep(r, page, stop)
+}
+
+// waiting is a page of what waits to be submitted, whatever its schedule.
+func (f *Function) waiting(ctx context.Context, token string) (all []schedule.Occurrence, next string, err error) {
+	if token == "" {
+		if all, err = f.DB.Lines(ctx); err != nil {
+			return nil, "", err
+		}
+	}
+	others, next, err := f.DB.Unsubmitted(ctx, token, sweptTogether)
+	return append(all, others...), next, err
+}
+
+// pageOf are pages of the schedules of a kind.
+func (f *Function) pageOf(which func(schedule.Schedule) bool) sweepPage {
+	return func(ctx context.Context, token string) (names []string, next string, err error) {
+		records, next, err := f.DB.Schedules(ctx, token, sweptTogether, which)
+		for _, record := range records {
+			names = append(names, record.Schedule.Value.Name)
+		}
+		return names, next, err
+	}
 }
 
 // enableAll enables what disableAll has disabled, and nobody has enabled or disabled since.
@@ -75,11 +117,11 @@ func (f *Function) enableAll(r *http.Request) (answer, error) {
 		}
 		return s.Revise(d, actor(r), note, now), "", err
 	}
-	return f.sweep(r, schedule.Schedule.DisabledWithAll, enable, func(context.Context) ([]string, error) { return nil, nil })
+	return f.sweep(r, f.pageOf(schedule.Schedule.DisabledWithAll), enable)
 }
 
-// sweep changes schedules, as many as it can in its time. also names some that have to be looked at in any case, in the end.
-func (f *Function) sweep(r *http.Request, which func(schedule.Schedule) bool, change sweeping, also func(context.Context) ([]string, error)) (answer, error) {
+// sweep changes schedules, page by page, as many as it can in its time.
+func (f *Function) sweep(r *http.Request, page sweepPage, change sweeping) (answer, error) {
 	if err := onlyQuery(r, "token"); err != nil {
 		return answer{}, err
 	}
@@ -88,25 +130,14 @@ func (f *Function) sweep(r *http.Request, which func(schedule.Schedule) bool, ch
 		return answer{}, err
 	}
 	token := r.URL.Query().Get("token")
-	if token != "" && !schedule.ValidName(token) {
+	if token != "" && !schedule.ValidName(token) && !whatWaitsToken.MatchString(token) {
 		return answer{}, problem.Newf(problem.BadRequest, "token has to be one that an answer has returned")
 	}
 	var out swept
 	for until := f.Now().Add(sweepFor); ; {
-		records, next, err := f.DB.Schedules(r.Context(), token, sweptTogether, which)
+		names, next, err := page(r.Context(), token)
 		if err != nil {
 			return answer{}, err
-		}
-		names := make([]string, len(records))
-		for i, record := range records {
-			names[i] = record.Schedule.Value.Name
-		}
-		if next == "" {
-			others, err := also(r.Context())
-			if err != nil {
-				return answer{}, err
-			}
-			names = append(names, others...)
 		}
 		if err := f.change(r.Context(), names, note, change, &out); err != nil {
 			return answer{}, err
@@ -153,14 +184,16 @@ func (f *Function) change(ctx context.Context, names []string, note string, chan
 	return ctx.Err()
 }
 
-// waits reports whether something waits of a schedule that is disabled.
+// waits reports whether something of a schedule that is disabled would be stopped by disabling it again.
 func (f *Function) waits(ctx context.Context, s schedule.Schedule) (bool, error) {
 	first, waits, err := f.DB.FirstInLine(ctx, s.ID)
-	if err != nil || waits && first.Revision >= s.DisabledRevision {
+	if err != nil || waits && s.Stops(first) {
 		return err == nil, err
 	}
 	last, _, err := f.DB.OccurrencesOf(ctx, s.ID, "", 20, func(schedule.Occurrence) bool { return true })
-	return slices.ContainsFunc(last, func(o schedule.Occurrence) bool {
-		return o.Status == schedule.Waiting && o.Revision >= s.DisabledRevision
-	}), err
+	if err != nil {
+		return false, err
+	}
+	tried, err := f.DB.UnderWay(ctx, s.ID, maxRunningShown)
+	return slices.ContainsFunc(append(last, tried...), s.Stops), err
 }

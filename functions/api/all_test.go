@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -152,6 +153,83 @@ func TestDisableAllStopsWhatWaits(t *testing.T) {
 	}
 }
 
+// What somebody has asked for is kept from starting, too, though its schedule was disabled before: also when it has been
+// tried, and however much has been asked for since. What may have been submitted is seen to its end, and nobody's schedule
+// is touched that has been enabled meanwhile.
+func TestDisableAllStopsWhatWasAskedFor(t *testing.T) {
+	s := newSite(t)
+	asked := map[string]string{}
+	for _, name := range []string{"waits", "retried", "sent", "perhaps", "under-way", "enabled"} {
+		s.want(201, s.call("POST", "/api/schedules", with(body15(name), `"status": "Disabled"`)))
+		asked[name] = s.want(202, s.call("POST", "/api/schedules/"+name+"/trigger", "")).json["id"].(string)
+	}
+	claimed := func(o schedule.Occurrence) schedule.Occurrence { return o.Claimed("me", "1", s.now) }
+	s.step(asked["retried"], func(o schedule.Occurrence) schedule.Occurrence {
+		return claimed(o).Again(errors.New("no answer"), true, 0, s.now)
+	})
+	s.step(asked["sent"], claimed)
+	s.step(asked["perhaps"], func(o schedule.Occurrence) schedule.Occurrence {
+		return claimed(o).Again(errors.New("no answer"), false, 0, s.now)
+	})
+	s.step(asked["under-way"], func(o schedule.Occurrence) schedule.Occurrence { return claimed(o).Accepted("run", s.now) })
+	for range 120 {
+		s.now = s.now.Add(time.Second)
+		s.want(202, s.call("POST", "/api/schedules/under-way/trigger", ""))
+	}
+	var calls atomic.Int64
+	s.f.Now = func() time.Time { return s.now.Add(time.Duration(calls.Add(1)) * time.Minute) } // a page a request
+	changed, token := 0.0, ""
+	for requests := 0; requests == 0 || token != ""; requests++ {
+		if requests == 1 { // its schedules have been looked at
+			s.want(200, s.call("POST", "/api/schedules/enabled/enable", ""))
+		}
+		r := s.want(200, s.call("POST", "/api/disable-all?token="+url.QueryEscape(token), ""))
+		changed += r.json["changed"].(float64)
+		if token, _ = r.json["next"].(string); requests == 0 && token == "" || requests > 5 {
+			t.Fatalf("%d requests, then %s", requests+1, r.text)
+		}
+	}
+	if changed != 4 || s.statuses() != "+enabled -perhaps -retried -sent -under-way -waits" {
+		t.Errorf("%v are changed: %s", changed, s.statuses())
+	}
+	for name, want := range map[string]schedule.Reason{"waits": "disabled", "retried": "disabled", "sent": "", "perhaps": "", "enabled": ""} {
+		r, err := s.f.DB.Schedule(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o, err := s.f.DB.Occurrence(t.Context(), asked[name])
+		if got := o.Value.Withdrawn(&r.Schedule.Value, schedule.State{}); got != want || err != nil {
+			t.Errorf("%s is withdrawn for %q, want %q, %v", name, got, want, err)
+		}
+	}
+	s.step(asked["sent"], func(o schedule.Occurrence) schedule.Occurrence {
+		return o.Again(errors.New("no answer"), true, 0, s.now)
+	})
+	sent, err := s.f.DB.Occurrence(t.Context(), asked["sent"])
+	if of := s.scheduled("sent"); sent.Value.Withdrawn(&of, schedule.State{}) != schedule.ReasonDisabled || err != nil {
+		t.Errorf("what was being submitted is tried again: %+v, %v", sent.Value, err)
+	}
+	s.f.Now = func() time.Time { return s.now }
+	for _, path := range []string{"/api/schedules/waits/disable", "/api/schedules/under-way/disable"} { // which they are, with all that waits
+		before := s.want(200, s.call("GET", strings.TrimSuffix(path, "/disable"), "")).json["revision"]
+		if after := s.want(200, s.call("POST", path, "")).json["revision"]; after != before {
+			t.Errorf("%s: revision %v, then %v", path, before, after)
+		}
+	}
+}
+
+// step changes an occurrence as the functions behind the queue do.
+func (s *site) step(id string, change func(schedule.Occurrence) schedule.Occurrence) {
+	s.t.Helper()
+	from, err := s.f.DB.Occurrence(s.t.Context(), id)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if err := s.f.DB.Save(s.t.Context(), []store.Change{{From: from, To: change(from.Value)}})[0]; err != nil {
+		s.t.Fatal(err)
+	}
+}
+
 // Many schedules take several requests; others change them meanwhile; one that cannot be changed keeps none from it.
 func TestAllInPages(t *testing.T) {
 	s := newSite(t)
@@ -172,7 +250,7 @@ func TestAllInPages(t *testing.T) {
 	sweep := func(path string) (changed, requests int) {
 		token := ""
 		for requests = 1; ; requests++ {
-			r := s.want(200, s.call("POST", path+"?token="+token, ""))
+			r := s.want(200, s.call("POST", path+"?token="+url.QueryEscape(token), ""))
 			changed += int(r.json["changed"].(float64))
 			if token, _ = r.json["next"].(string); token == "" || requests > 20 {
 				return changed, requests

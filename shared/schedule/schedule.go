@@ -188,6 +188,13 @@ func (s Schedule) StoppedBy(who, note string, all bool, now time.Time) Schedule 
 	return next
 }
 
+// Stops reports whether disabling the schedule, once more if it is disabled, keeps an occurrence of it from starting. One
+// that is just being submitted is kept from another try.
+func (s Schedule) Stops(o Occurrence) bool {
+	untried := o.Status == Waiting && !o.Tried || o.Status == Submitting && !o.Claim.Again
+	return untried && o.ScheduleID() == s.ID && o.Revision >= s.DisabledRevision
+}
+
 // DisabledWithAll reports whether the schedule is disabled because all were.
 func (s Schedule) DisabledWithAll() bool {
 	return s.Status == Disabled && s.StatusNote != nil && s.StatusNote.All

@@ -102,35 +102,37 @@ func (db *DB) FirstInLine(ctx context.Context, scheduleID string) (o schedule.Oc
 	return found.Value, err == nil, err
 }
 
-// Lines returns the names of the schedules of which backfilled occurrences wait for their turn. It costs what there is.
-func (db *DB) Lines(ctx context.Context) (names []string, err error) {
+// Lines returns the first of those that wait for their turn, of every schedule and of its backfills. It costs what there is.
+func (db *DB) Lines(ctx context.Context) (first []schedule.Occurrence, err error) {
 	for shard := range Shards {
-		for from := prefixFilling; ; {
-			id, err := db.firstOf(ctx, shard, from, endOf(prefixFilling))
-			if err != nil {
-				return nil, err
-			}
-			if id == "" {
-				break
-			}
-			from = endOf(fillingOf(schedule.Occurrence{ID: id}.ScheduleID()))
-			o, err := db.Occurrence(ctx, id)
-			switch {
-			case err == nil:
-				names = append(names, o.Value.Schedule)
-			case !errors.Is(err, ErrNotFound):
-				return nil, err
+		for _, prefix := range []string{prefixBuffered, prefixFilling} {
+			for from := prefix; ; {
+				id, err := db.firstOf(ctx, shard, from, endOf(prefix))
+				if err != nil {
+					return nil, err
+				}
+				if id == "" {
+					break
+				}
+				from = endOf(prefix + schedule.Occurrence{ID: id}.ScheduleID() + "|")
+				o, err := db.Occurrence(ctx, id)
+				switch {
+				case err == nil:
+					first = append(first, o.Value)
+				case !errors.Is(err, ErrNotFound):
+					return nil, err
+				}
 			}
 		}
 	}
-	return names, nil
+	return first, nil
 }
 
 // firstOf is the occurrence that the first row of a part of the lines names; "" when there is none.
 func (db *DB) firstOf(ctx context.Context, shard int, from, to string) (string, error) {
 	rows, err := db.driver.Scan(ctx, partition(shard), from, to, 1)
 	if err != nil {
-		return "", fmt.Errorf("read which backfills wait: %w", err)
+		return "", fmt.Errorf("read who waits for a turn: %w", err)
 	}
 	if len(rows) == 0 {
 		return "", nil

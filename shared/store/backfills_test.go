@@ -262,8 +262,52 @@ func TestLines(t *testing.T) {
 			t.Errorf("the first in line is %s, %v", first.ID, err)
 		}
 	}
-	names, err := db.Lines(ctx)
+	waits := schedule.Asked(create(t, db, "buffers", 60), "", "x", "me", nil, start).Waits()
+	if err := db.Add(ctx, waits); err != nil {
+		t.Fatal(err)
+	}
+	want = append(want, "buffers")
+	lines, err := db.Lines(ctx)
+	var names []string
+	for _, o := range lines {
+		names = append(names, o.Schedule)
+	}
 	if err != nil || inOrder(names) != inOrder(want) {
 		t.Errorf("lines of %v, %v, want %v", names, err, want)
+	}
+}
+
+// What waits is found by what the clock has to act on: in pages, of all shards, each once.
+func TestUnsubmitted(t *testing.T) {
+	db, _ := open(t)
+	var want []string
+	for i := range 12 {
+		s := create(t, db, fmt.Sprint("s", i), 60)
+		var all []string
+		for k := range 3 {
+			o := schedule.Asked(s, "", fmt.Sprint("x", k), "me", nil, start.Add(time.Duration(i)*time.Second))
+			if err := db.Add(ctx, o); err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, o.ID)
+		}
+		claimed := func(o schedule.Occurrence) schedule.Occurrence { return o.Claimed("me", "1", start) }
+		step(t, db, all[0], claimed)
+		step(t, db, all[1], claimed)
+		step(t, db, all[1], func(o schedule.Occurrence) schedule.Occurrence { return o.Accepted("run", start) })
+		want = append(want, all[0], all[2])
+	}
+	for _, size := range []int{1, 7, 100} {
+		var got []string
+		for token, pages := "", 0; pages == 0 || token != ""; pages++ {
+			page, next, err := db.Unsubmitted(ctx, token, size)
+			if err != nil || len(page) > size || pages > 100 {
+				t.Fatal(len(page), pages, err)
+			}
+			got, token = append(got, ids(page)...), next
+		}
+		if inOrder(got) != inOrder(want) {
+			t.Errorf("in pages of %d: %v, want %v", size, got, want)
+		}
 	}
 }

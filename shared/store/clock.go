@@ -72,6 +72,38 @@ func readWake(row Row) Wake {
 	return w
 }
 
+// Unsubmitted returns occurrences that wait for their start, or another try, or are just being submitted, whatever their
+// schedules, after a token of an earlier call; those that wait for their turn are in Lines. It reads at most max rows of
+// what the clock has to act on; the token is "" at the end only.
+func (db *DB) Unsubmitted(ctx context.Context, token string, max int) (out []schedule.Occurrence, next string, err error) {
+	from := prefixWake
+	if token != "" {
+		from = After(prefixWake + token)
+	}
+	rows, err := db.merged(ctx, prefixWake, from, max)
+	if err != nil {
+		return nil, "", err
+	}
+	for _, row := range rows {
+		id := readWake(row).Occurrence
+		if id == "" {
+			continue
+		}
+		o, err := db.Occurrence(ctx, id)
+		switch {
+		case errors.Is(err, ErrNotFound): // meanwhile
+		case err != nil:
+			return nil, "", err
+		case o.Value.Status == schedule.Waiting || o.Value.Status == schedule.Submitting:
+			out = append(out, o.Value)
+		}
+	}
+	if len(rows) == max {
+		next = strings.TrimPrefix(rows[max-1].Sort, prefixWake)
+	}
+	return out, next, nil
+}
+
 // Of reports whether the wake stands where the occurrence says that it does. A stray one does not.
 func (w Wake) Of(o schedule.Occurrence) bool { return !o.Wake.IsZero() && wakeKey(o) == w.sort }
 

@@ -49,6 +49,7 @@ const (
 	prefixSchedule = "sch|"
 	prefixLog      = "log|"
 	prefixWake     = "wake|"
+	prefixBuffered = "buf|"
 	prefixFilling  = "fil|"
 
 	lastSecond = 253402300799 // 9999-12-31T23:59:59Z
@@ -80,7 +81,7 @@ func scheduleKey(name, part string) string       { return prefixSchedule + name 
 func revisionKey(id string, revision int) string { return fmt.Sprintf("rev|%s|%08d", id, revision) }
 func occurrencesOf(id string) string             { return "occ|" + id + "|" }
 func underWayOf(id string) string                { return "run|" + id + "|" }
-func bufferedOf(id string) string                { return "buf|" + id + "|" }
+func bufferedOf(id string) string                { return prefixBuffered + id + "|" }
 func fillingOf(id string) string                 { return prefixFilling + id + "|" }
 func requestKey(id, request string) string {
 	h := fnv.New128a()
