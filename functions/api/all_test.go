@@ -314,8 +314,14 @@ func TestAuditList(t *testing.T) {
 	s.want(422, s.call("PATCH", "/api/schedules/a", `{"calendars": ["none"]}`))     // refused
 	s.want(409, s.call("DELETE", "/api/calendars/holidays", ""))
 	s.want(200, s.call("POST", "/api/schedules/a/backfill", strings.Replace(lastNight, "}", `, "dry_run": true}`, 1)))
-	s.want(202, s.call("POST", "/api/schedules/a/trigger", ""))
+	run := s.want(202, s.call("POST", "/api/schedules/a/trigger", `{"parameters": {"who": "me"}, "nominal": "2026-11-20"}`, "Idempotency-Key", "1")).json["id"].(string)
+	s.want(202, s.call("POST", "/api/schedules/a/trigger", "", "Idempotency-Key", "1")) // the same one
+	tick()
+	s.want(202, s.call("POST", "/api/runs/"+run+"/cancel", "", ActorHeader, "ben"))
+	s.want(409, s.call("POST", "/api/runs/"+run+"/cancel", ""))
+	tick()
 	s.want(202, s.call("POST", "/api/schedules/a/backfill", lastNight))
+	s.want(202, s.call("POST", "/api/schedules/a/backfill", lastNight)) // which makes none
 	tick()
 	s.want(200, s.call("POST", "/api/disable-all", `{"note": "fire"}`, ActorHeader, "ben"))
 	tick()
@@ -339,21 +345,24 @@ func TestAuditList(t *testing.T) {
 		return nil
 	}
 	for query, want := range map[string]string{
-		"":            "deleted a by ann, disabled a by ben, backfilled a by ann, changed a by ann, created calendar holidays by ann, created a by ben",
-		"&schedule=a": "deleted a by ann, disabled a by ben, backfilled a by ann, changed a by ann, created a by ben",
-		"&by=ben":     "disabled a by ben, created a by ben",
+		"":            "deleted a by ann, disabled a by ben, backfilled a by ann, cancelled a by ben, triggered a by ann, changed a by ann, created calendar holidays by ann, created a by ben",
+		"&schedule=a": "deleted a by ann, disabled a by ben, backfilled a by ann, cancelled a by ben, triggered a by ann, changed a by ann, created a by ben",
+		"&by=ben":     "disabled a by ben, cancelled a by ben, created a by ben",
 		"&by=nobody":  "", "&schedule=b": "",
 	} {
 		if got := strings.Join(tell(query), ", "); got != want {
 			t.Errorf("%q: %s, want %s", query, got, want)
 		}
 	}
-	last := s.want(200, s.call("GET", "/api/audit?limit=3", "")).list("items")
-	if before, _ := last[1]["before"].(map[string]any); before["status"] != "Active" || len(before) != 1 || last[1]["note"] != "fire" || last[1]["at"] != "2026-11-22T10:00:11Z" {
+	last := s.want(200, s.call("GET", "/api/audit?limit=5", "")).list("items")
+	if before, _ := last[1]["before"].(map[string]any); before["status"] != "Active" || len(before) != 1 || last[1]["note"] != "fire" || last[1]["at"] != "2026-11-22T10:00:13Z" {
 		t.Errorf("disabled: %v", last[1])
 	}
 	if after, _ := last[2]["after"].(map[string]any); after["runs"] != 5.0 || after["from"] != "2026-11-22T00:00:00Z" {
 		t.Errorf("backfilled: %v", last[2])
+	}
+	if last[3]["run"] != run || last[3]["after"] != nil || last[4]["run"] != run || fmt.Sprint(last[4]["after"]) != "map[nominal:2026-11-20T00:00:00Z parameters:map[who:me]]" {
+		t.Errorf("cancelled and triggered: %v", last[3:])
 	}
 	if before, _ := last[0]["before"].(map[string]any); len(before) != 5 || last[0]["after"] != nil {
 		t.Errorf("deleted: %v", last[0])

@@ -112,7 +112,7 @@ func (f *Function) missing(ctx context.Context, s schedule.Schedule, due schedul
 // fill records occurrences and sends the first of them, as many as may be under way at once; each brings on the next.
 func (f *Function) fill(r *http.Request, s schedule.Schedule, b schedule.Backfill, occurrences []schedule.Occurrence, out *backfilled) ([]schedule.Occurrence, error) {
 	now := f.Now().UTC()
-	made, taken, err := f.DB.Fill(r.Context(), s, occurrences, schedule.AuditedFill(s, b, len(occurrences), now), now)
+	made, taken, err := f.DB.Fill(r.Context(), s, occurrences, schedule.AuditedFill(s, b, now), now)
 	for _, o := range taken {
 		out.LeftOut = append(out.LeftOut, leftTime{o.Nominal, "somebody else is filling it"})
 	}

@@ -315,7 +315,7 @@ func TestDeletedScheduleLeavesNothing(t *testing.T) {
 			rows, err = driver.Scan(w.ctx, part, "", "||||", 1000)
 		}
 		for _, row := range rows {
-			if !strings.HasPrefix(row.Sort, "occ|") && !strings.HasPrefix(row.Sort, "log|") && !strings.HasPrefix(row.Sort, "aud|") && !strings.HasPrefix(row.Sort, "chg|") && !strings.HasPrefix(row.Sort, "once|") {
+			if !strings.HasPrefix(row.Sort, "occ|") && !strings.HasPrefix(row.Sort, "log|") && !strings.HasPrefix(row.Sort, "aud|") && !strings.HasPrefix(row.Sort, "aus|") && !strings.HasPrefix(row.Sort, "chg|") && !strings.HasPrefix(row.Sort, "once|") {
 				t.Errorf("row %s is left, %v", row.Sort, err)
 			}
 		}

@@ -227,7 +227,7 @@ func (w *simulation) orphans() {
 		case "ran":
 			owned = ran[part[3]]
 			delete(ran, part[3]) // one row of each
-		case "occ", "log", "watch", "aud":
+		case "occ", "log", "watch", "aud", "aus":
 			owned = true
 		}
 		if !owned {

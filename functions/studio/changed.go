@@ -13,6 +13,9 @@ import (
 // lastChanges is how many changes of its schedule a page shows.
 const lastChanges = 10
 
+// shownOfText is how many bytes of a text that has changed a page shows.
+const shownOfText = 120
+
 // changedRow is a change of a schedule: who has made what of it, when and why.
 type changedRow struct {
 	At       moment
@@ -20,20 +23,24 @@ type changedRow struct {
 	What     schedule.What
 	Revision int
 	Fields   []changedField
+	Asked    bool // the fields are what was asked for, and take the place of nothing
 }
 
 type changedField struct {
 	Name, Before, After string // "" for none
 }
 
-// lastChanged are the last changes of a schedule, the newest first.
-func (f *Function) lastChanged(ctx context.Context, s schedule.Schedule, zone *time.Location, now time.Time) ([]changedRow, error) {
-	records, err := f.DB.Changes(ctx, s, lastChanges)
-	rows := make([]changedRow, len(records))
-	for i, a := range records {
-		rows[i] = changedRow{At: at(a.At, zone, now), By: a.By, Note: a.Note, What: a.What, Revision: a.Revision}
+// lastChanged are the last changes of a schedule, and backfills of it, the newest first. Single runs that were asked for, or
+// cancelled, stand among its runs.
+func (f *Function) lastChanged(ctx context.Context, s schedule.Schedule, zone *time.Location, now time.Time) (rows []changedRow, err error) {
+	records, _, err := f.DB.Audits(ctx, s.Name, "", lastChanges, func(a schedule.Audit) bool { return !a.What.OfRun() })
+	for _, a := range records {
+		row := changedRow{At: at(a.At, zone, now), By: a.By, Note: a.Note, What: a.What, Revision: a.Revision, Asked: a.What == schedule.WasFilled}
 		if a.What != schedule.WasCreated { // the definition stands below
-			rows[i].Fields = fieldsOf(a)
+			row.Fields = fieldsOf(a.Cut(shownOfText))
+		}
+		if rows = append(rows, row); a.What == schedule.WasCreated { // what was before is of another one of that name
+			break
 		}
 	}
 	return rows, err

@@ -51,6 +51,33 @@ func TestLastChanges(t *testing.T) {
 	}
 }
 
+// A backfill is among the changes of its schedule, single runs that were asked for are not, and nothing is that was done to
+// another schedule of its name.
+func TestLastChangesOfOneSchedule(t *testing.T) {
+	s := newSite(t)
+	s.schedule(quarterly("a", s.pipeline("hello").ID))
+	if err := s.db.Delete(t.Context(), "a", "ben", noon.Add(-time.Hour), func(schedule.Schedule) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	a := s.schedule(quarterly("a", "hello"))
+	s.asked(a, 1, func(o schedule.Occurrence) schedule.Occurrence { return o })
+	b := schedule.Backfill{From: noon.Add(-24 * time.Hour).Truncate(time.Hour), To: noon.Add(-time.Hour), By: "ann", Parameters: schedule.Parameters{"who": "<b>"}}
+	made := a.Filled(b, []time.Time{b.From}, []schedule.Past{nil}, noon)
+	if _, _, err := s.db.Fill(t.Context(), a, made, schedule.AuditedFill(a, b, noon), noon); err != nil {
+		t.Fatal(err)
+	}
+	s.revise("a", -1, func(old schedule.Schedule, at time.Time) schedule.Schedule {
+		d := old.Definition
+		d.Parameters = schedule.Parameters{"long": strings.Repeat("x", 5000) + "end"}
+		return old.Revise(d, "cat", "", at)
+	})
+	page := words(s.get(root + "/schedules/a"))
+	shows(t, page, `cat changed parameters: – → {"long":"`+strings.Repeat("x", 120)+` … (cut, of 5003 bytes)"}`,
+		`revision 1 ann backfilled at_once: 1 from: 2026-01-04T12:00:00Z order: oldest parameters: {"who":"<b>"} runs: 1 to: 2026-01-05T11:00:30Z`,
+		"revision 1 tester created Definition")
+	hides(t, page, "triggered", "deleted")
+}
+
 func TestBackfilledRuns(t *testing.T) {
 	s := newSite(t)
 	a := s.schedule(quarterly("a", s.pipeline("hello").ID))

@@ -262,7 +262,8 @@ func sweep(cmd *cobra.Command, verb string, body []byte) (all swept, err error) 
 func audit() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "audit", Short: "List who has changed what, the last changes first", Args: noArguments,
-		Long: `List the changes of schedules, calendars and pipelines, the last ones first. -o json has every field before and after.`,
+		Long: `List the changes of schedules, calendars and pipelines, and who has asked for runs and cancelled them, the last ones
+first. -o json has every field before and after.`,
 	}
 	name := cmd.Flags().String("schedule", "", "only changes of this schedule, also of one that was deleted")
 	by := cmd.Flags().String("by", "", "only changes by this person or program, as the list has it")
@@ -298,12 +299,9 @@ func changeRow(a schedule.Audit) []string {
 	return []string{clock(a.At.UTC().Truncate(time.Second)), orDash(a.By), string(a.What), of, cut(changeNote(a))}
 }
 
-// changeNote is why, and what has become of which field.
+// changeNote is which run, why, and what has become of which field.
 func changeNote(a schedule.Audit) string {
-	var parts []string
-	if a.Note != "" {
-		parts = append(parts, a.Note)
-	}
+	parts := slices.DeleteFunc([]string{a.Run, a.Note}, func(part string) bool { return part == "" })
 	fields := map[string]bool{}
 	for _, side := range []map[string]json.RawMessage{a.Before, a.After} {
 		for name := range side {
@@ -318,7 +316,7 @@ func changeNote(a schedule.Audit) string {
 	}
 	for _, name := range slices.Sorted(maps.Keys(fields)) {
 		change := plainValue(a.After[name])
-		if a.What != schedule.WasFilled {
+		if a.What != schedule.WasFilled && a.What != schedule.WasTriggered {
 			change = plainValue(a.Before[name]) + " -> " + change
 		}
 		parts = append(parts, name+": "+change)

@@ -120,6 +120,8 @@ func TestAudit(t *testing.T) {
 					{"at":"2026-11-22T19:10:24.999Z","by":"ann@vm","what":"disabled","schedule":"a","revision":3,"note":"feed is down","before":{"status":"Active"},"after":{"status":"Disabled"}},
 					{"at":"2026-11-22T19:10:23Z","by":"ann@vm","what":"changed","schedule":"a","revision":2,"before":{"max_runs":3,"experiment":"demo"},"after":{"max_runs":4,"parameters":{"who":"me"}}},
 					{"at":"2026-11-22T19:10:22Z","by":"ann@vm","what":"backfilled","schedule":"a","revision":2,"after":{"from":"2026-11-22T00:00:00Z","runs":4}},
+					{"at":"2026-11-22T19:10:21Z","by":"ben","what":"cancelled","schedule":"a","run":"0a-20261122T191021Z-m1","revision":2},
+					{"at":"2026-11-22T19:10:21Z","by":"ann@vm","what":"triggered","schedule":"a","run":"0a-20261122T191021Z-m1","revision":2,"after":{"parameters":{"who":"me"}}},
 					{"at":"2026-11-22T19:10:21Z","what":"created","calendar":"holidays","after":{"dates":["2026-12-24"]}},
 					{"at":"2026-11-22T19:10:20Z","by":"\u001b","what":"disabled","pipeline":{"kind":"local","id":"hello"},"note":"broken"}]}`,
 			}},
@@ -127,6 +129,8 @@ func TestAudit(t *testing.T) {
 2026-11-22 19:10:24 UTC   ann@vm   disabled     schedule a             feed is down
 2026-11-22 19:10:23 UTC   ann@vm   changed      schedule a             experiment: demo -> -; max_runs: 3 -> 4; parameters: - -> {…
 2026-11-22 19:10:22 UTC   ann@vm   backfilled   schedule a             from: 2026-11-22T00:00:00Z; runs: 4
+2026-11-22 19:10:21 UTC   ben      cancelled    schedule a             0a-20261122T191021Z-m1
+2026-11-22 19:10:21 UTC   ann@vm   triggered    schedule a             0a-20261122T191021Z-m1; parameters: {"who":"me"}
 2026-11-22 19:10:21 UTC   -        created      calendar holidays
 2026-11-22 19:10:20 UTC   \x1b     disabled     pipeline local:hello   broken
 `,

@@ -3,13 +3,15 @@ package schedule
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
+	"strconv"
 	"time"
 
 	"carillon/shared/recur"
 )
 
-// Audit is the record of one change that somebody made: who, what, when, and what it was before. It is of a schedule, a
-// calendar or a pipeline.
+// Audit is the record of one change that somebody made: who, what, when, and what it was before. It is of a schedule or one
+// of its runs, a calendar or a pipeline.
 type Audit struct {
 	At       time.Time    `json:"at"` // UTC
 	By       string       `json:"by,omitempty"`
@@ -17,11 +19,13 @@ type Audit struct {
 	Schedule string       `json:"schedule,omitempty"`
 	Calendar string       `json:"calendar,omitempty"`
 	Pipeline *PipelineRef `json:"pipeline,omitempty"`
-	Revision int          `json:"revision,omitempty"` // of the schedule: the one that the change made, or the last
+	Run      string       `json:"run,omitempty"`      // the occurrence's id
+	Revision int          `json:"revision,omitempty"` // of the schedule: the one that the change made, or the last; of a run, its own
 	Note     string       `json:"note,omitempty"`
 
-	// Before and After are the fields of the definition that differ; all of them, of one that is created or deleted. Of a
-	// backfill, what was asked for.
+	// Before and After are the fields of the definition that differ; all of them, of one that is created or deleted. Of
+	// parameters, outputs, settings, tags, and of whatever is long, they are the entries that differ. Of a run that was
+	// asked for, and of a backfill, they are what was asked for.
 	Before map[string]json.RawMessage `json:"before,omitempty"`
 	After  map[string]json.RawMessage `json:"after,omitempty"`
 }
@@ -30,16 +34,18 @@ type Audit struct {
 type What string
 
 const (
-	WasCreated  What = "created"
-	WasChanged  What = "changed"
-	WasEnabled  What = "enabled"
-	WasDisabled What = "disabled"
-	WasDeleted  What = "deleted"
-	WasFilled   What = "backfilled"
+	WasCreated   What = "created"
+	WasChanged   What = "changed"
+	WasEnabled   What = "enabled"
+	WasDisabled  What = "disabled"
+	WasDeleted   What = "deleted"
+	WasFilled    What = "backfilled"
+	WasTriggered What = "triggered"
+	WasCancelled What = "cancelled"
 )
 
-// maxAudited is how many bytes of JSON a field may have to be kept in a record of a change; the revisions have it whole.
-const maxAudited = 4 << 10
+// OfRun reports whether it is of one run, rather than of its schedule.
+func (w What) OfRun() bool { return w == WasTriggered || w == WasCancelled }
 
 // Audited is the record of a schedule that became next; old is nil of one that is created, next of one that is deleted.
 func Audited(old, next *Schedule, by string, now time.Time) Audit {
@@ -79,8 +85,28 @@ func AuditedCalendar(name string, old, next *recur.Calendar, by string, now time
 	return a
 }
 
-// AuditedFill is the record of a backfill that makes so many occurrences.
-func AuditedFill(s Schedule, b Backfill, runs int, now time.Time) Audit {
+// AuditedRun is the record of an occurrence that somebody has asked for, or whose end somebody has asked for.
+func AuditedRun(o Occurrence, what What, by string, now time.Time) Audit {
+	a := Audit{At: now.UTC(), By: by, What: what, Schedule: o.Schedule, Run: o.ID, Revision: o.Revision}
+	if what != WasTriggered {
+		return a
+	}
+	asked := struct {
+		Nominal    time.Time  `json:"nominal,omitzero"`
+		Experiment string     `json:"experiment,omitempty"`
+		Parameters Parameters `json:"parameters,omitempty"`
+		DataPath   *DataPath  `json:"data_path,omitempty"`
+		Tags       Tags       `json:"tags,omitempty"`
+	}{time.Time{}, o.Experiment, o.Parameters, o.DataPath, o.Tags}
+	if o.Timed() {
+		asked.Nominal = o.Nominal
+	}
+	a.After = orNone(fieldsOf(asked))
+	return a
+}
+
+// AuditedFill is the record of a backfill; see Making.
+func AuditedFill(s Schedule, b Backfill, now time.Time) Audit {
 	asked := struct {
 		From       time.Time  `json:"from"`
 		To         time.Time  `json:"to"`
@@ -88,9 +114,18 @@ func AuditedFill(s Schedule, b Backfill, runs int, now time.Time) Audit {
 		AtOnce     int        `json:"at_once"`
 		Again      bool       `json:"again,omitempty"`
 		Parameters Parameters `json:"parameters,omitempty"`
-		Runs       int        `json:"runs"`
-	}{b.From, b.To, b.Order(), max(b.AtOnce, 1), b.Again, b.Parameters, runs}
-	return Audit{At: now.UTC(), By: b.By, What: WasFilled, Schedule: s.Name, Revision: s.Revision, After: clipped(fieldsOf(asked))}
+	}{b.From, b.To, b.Order(), max(b.AtOnce, 1), b.Again, b.Parameters}
+	return Audit{At: now.UTC(), By: b.By, What: WasFilled, Schedule: s.Name, Revision: s.Revision, After: fieldsOf(asked)}
+}
+
+// Making is the record of a backfill that has made so many occurrences.
+func (a Audit) Making(runs int) Audit {
+	a.After = maps.Clone(a.After)
+	if a.After == nil {
+		a.After = map[string]json.RawMessage{}
+	}
+	a.After["runs"] = json.RawMessage(strconv.Itoa(runs))
+	return a
 }
 
 // compare keeps what differs, and says what that is.
@@ -102,30 +137,28 @@ func (a *Audit) compare(before, after map[string]json.RawMessage) {
 	case len(after) == 0:
 		a.What = WasDeleted
 	}
-	for name, value := range before {
-		if bytes.Equal(value, after[name]) {
+	for name := range union(before, after) {
+		if bytes.Equal(before[name], after[name]) {
 			delete(before, name)
 			delete(after, name)
+			continue
 		}
+		was, is := differing(name, before[name], after[name])
+		set(before, name, was)
+		set(after, name, is)
 	}
-	a.Before, a.After = clipped(before), clipped(after)
+	a.Before, a.After = orNone(before), orNone(after)
 }
 
 // fieldsOf are the fields of a struct as JSON, but for its name, which the record bears.
 func fieldsOf(v any) map[string]json.RawMessage {
 	fields := map[string]json.RawMessage{}
-	text, _ := json.Marshal(v) // plain data
-	json.Unmarshal(text, &fields)
+	_ = json.Unmarshal(written(v), &fields)
 	delete(fields, "name")
 	return fields
 }
 
-func clipped(fields map[string]json.RawMessage) map[string]json.RawMessage {
-	for name, value := range fields {
-		if len(value) > maxAudited {
-			fields[name] = json.RawMessage(`"…"`)
-		}
-	}
+func orNone(fields map[string]json.RawMessage) map[string]json.RawMessage {
 	if len(fields) == 0 {
 		return nil
 	}

@@ -10,20 +10,49 @@ import (
 	"carillon/shared/schedule"
 )
 
-// prefixAudit: aud|TIME|ID|REVISION|RANDOM is the record of a change, in the partition and in the transaction of what it
-// changed. TIME counts microseconds down, and REVISION counts down.
-const prefixAudit = "aud|"
+// aud|TIME|ID|REVISION|RANDOM is the record of a change, in the partition and in the transaction of what it changed, and
+// aus|NAME|TIME|REVISION|RANDOM the same once more, among those of the schedule of a name: they are found however much else
+// has changed. TIME counts microseconds down, and REVISION counts down.
+const (
+	prefixAudit      = "aud|"
+	prefixAuditOfOne = "aus|"
+)
 
-// auditOp writes a record of a change to the schedule, or whatever it is, of an id. What is too large for a row is left
-// out of it: who, what and when are kept.
-func auditOp(a schedule.Audit, id string) Op {
-	value := encode(a)
-	if len(value) > MaxValue {
-		a.Before, a.After = nil, nil
-		value = encode(a)
+func auditsOf(name string) string { return prefixAuditOfOne + name + "|" }
+
+// auditKeys are where a record of a change is to stand, of the schedule, or whatever it is, of an id.
+func auditKeys(a schedule.Audit, id string) []string {
+	at, end := auditTime(a.At), fmt.Sprintf("%08d|%s", 99_999_999-a.Revision, randomID())
+	keys := []string{prefixAudit + at + "|" + id + "|" + end}
+	if a.Schedule != "" {
+		keys = append(keys, auditsOf(a.Schedule)+at+"|"+end)
 	}
-	key := fmt.Sprintf("%s%s|%s|%08d|%s", prefixAudit, auditTime(a.At), id, 99_999_999-a.Revision, randomID())
-	return Op{Kind: Put, Sort: key, Value: value}
+	return keys
+}
+
+// auditOps write a record of a change.
+func auditOps(a schedule.Audit, id string) unit { return auditPuts(auditKeys(a, id), a) }
+
+func auditPuts(keys []string, a schedule.Audit) (u unit) {
+	value := auditValue(a)
+	for _, key := range keys {
+		u = append(u, Op{Kind: Put, Sort: key, Value: value})
+	}
+	return u
+}
+
+// maxAudited is how many bytes a text may have in a record of a change. Where that is too much in all, it may have less;
+// the revisions have it whole. A change is never refused for its record: at the least who, what and when are kept.
+const maxAudited = 4 << 10
+
+func auditValue(a schedule.Audit) []byte {
+	for most := maxAudited; most > 32; most /= 4 {
+		if value := encode(a.Cut(most)); len(value) <= MaxValue {
+			return value
+		}
+	}
+	a.Before, a.After = nil, nil
+	return encode(a)
 }
 
 func auditTime(t time.Time) string {
@@ -33,22 +62,26 @@ func auditTime(t time.Time) string {
 // Audits returns records of changes, the last ones first, at most max, after a token of an earlier call: those of the
 // schedule of a name, or, with "", all. It stops early where keep is seldom met; the token is "" at the end only.
 func (db *DB) Audits(ctx context.Context, name, token string, max int, keep func(schedule.Audit) bool) (out []schedule.Audit, next string, err error) {
-	from := prefixAudit
+	prefix := prefixAudit
+	if name != "" {
+		prefix = auditsOf(name)
+	}
+	from := prefix
 	if token != "" {
-		from = After(prefixAudit + token)
+		from = After(prefix + token)
 	}
 	for range scanBudget {
-		rows, err := db.auditRows(ctx, name, from, max)
+		rows, err := db.auditRows(ctx, name, prefix, from, max)
 		if err != nil {
 			return nil, "", err
 		}
 		for _, row := range rows {
-			from, next = After(row.Sort), row.Sort[len(prefixAudit):]
+			from, next = After(row.Sort), row.Sort[len(prefix):]
 			var a schedule.Audit
 			if err := decode(row, &a); err != nil {
 				return nil, "", err
 			}
-			if (name == "" || a.Schedule == name) && keep(a) {
+			if keep(a) {
 				out = append(out, a)
 			}
 			if len(out) == max {
@@ -62,8 +95,8 @@ func (db *DB) Audits(ctx context.Context, name, token string, max int, keep func
 	return out, next, nil
 }
 
-// auditRows reads records of changes in one order: of the shard of a schedule, or of all that has changed.
-func (db *DB) auditRows(ctx context.Context, name, from string, max int) (rows []Row, err error) {
+// auditRows reads records of changes in one order: those of a schedule, or of all that has changed.
+func (db *DB) auditRows(ctx context.Context, name, prefix, from string, max int) (rows []Row, err error) {
 	parts := []string{calendarPart}
 	for shard := range Shards {
 		parts = append(parts, partition(shard))
@@ -72,7 +105,7 @@ func (db *DB) auditRows(ctx context.Context, name, from string, max int) (rows [
 		parts = []string{partition(shardOf(name))}
 	}
 	for _, part := range parts {
-		some, err := db.driver.Scan(ctx, part, from, endOf(prefixAudit), max)
+		some, err := db.driver.Scan(ctx, part, from, endOf(prefix), max)
 		if err != nil {
 			return nil, fmt.Errorf("read records of changes in %s: %w", part, err)
 		}
@@ -94,33 +127,15 @@ func (db *DB) pruneAudits(ctx context.Context, shard int, before time.Time, max 
 		units := make([]unit, len(rows))
 		for i, row := range rows {
 			units[i] = unit{{Kind: Delete, Sort: row.Sort}}
+			var a schedule.Audit
+			if err := decode(row, &a); err == nil && a.Schedule != "" {
+				key := strings.Split(row.Sort, "|")
+				units[i] = append(units[i], Op{Kind: Delete, Sort: auditsOf(a.Schedule) + key[1] + "|" + key[3] + "|" + key[4]})
+			}
 		}
 		if err := failure(db.commit(ctx, part, units)); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// Changes returns the last changes of a schedule, the newest first, at most max, as far as its revisions are kept: they
-// tell what has changed at the cost of one read, and nothing of backfills.
-func (db *DB) Changes(ctx context.Context, s schedule.Schedule, max int) (out []schedule.Audit, err error) {
-	first := revisionKey(s.ID, s.Revision-min(s.Revision, max))
-	rows, err := db.driver.Scan(ctx, partition(shardOf(s.Name)), first, revisionKey(s.ID, s.Revision), max)
-	if err != nil {
-		return nil, fmt.Errorf("read revisions of schedule %s: %w", s.Name, err)
-	}
-	next := s
-	for _, row := range slices.Backward(rows) {
-		var old schedule.Schedule
-		if err := decode(row, &old); err != nil {
-			return nil, err
-		}
-		out = append(out, schedule.Audited(&old, &next, next.By, next.Updated))
-		next = old
-	}
-	if next.Revision == 1 && len(out) < max {
-		out = append(out, schedule.Audited(nil, &next, next.By, next.Created))
-	}
-	return out, nil
 }

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -33,21 +34,27 @@ func audits(t *testing.T, db *store.DB, name string, size int, keep func(schedul
 
 func everything(schedule.Audit) bool { return true }
 
-// Whatever writes a definition, or a calendar, records the change in the same transaction, once.
+// Whatever writes a definition, or a calendar, records the change in the same transaction, once; so does whatever makes a run
+// that somebody asks for. What is of a schedule stands among its changes, too.
 func TestChangesAreRecordedWithThem(t *testing.T) {
 	var unrecorded []string
 	driver := &storetest.Faulty{Driver: store.NewMem()}
 	driver.Fail = func(c storetest.Call) storetest.Fault {
-		defined, recorded := 0, 0
+		defined, recorded, ofSchedules, own := 0, 0, 0, 0
 		for _, op := range c.Ops {
-			if strings.HasSuffix(op.Sort, "|def") || strings.HasPrefix(op.Sort, "cal|") {
+			switch {
+			case strings.HasSuffix(op.Sort, "|def"), strings.HasPrefix(op.Sort, "occ|") && op.Kind == store.Create && strings.Contains(op.Sort, "|m"):
 				defined++
-			}
-			if strings.HasPrefix(op.Sort, "aud|") {
+				ofSchedules++
+			case strings.HasPrefix(op.Sort, "cal|"):
+				defined++
+			case strings.HasPrefix(op.Sort, "aud|"):
 				recorded++
+			case strings.HasPrefix(op.Sort, "aus|"):
+				own++
 			}
 		}
-		if defined != recorded {
+		if defined != recorded || ofSchedules != own {
 			unrecorded = append(unrecorded, fmt.Sprint(c.Ops))
 		}
 		return storetest.Works
@@ -115,14 +122,14 @@ func TestChangesAreRecordedWithThem(t *testing.T) {
 	}
 	want := []string{
 		"deleted holidays by cat", "changed holidays by cat", "created holidays by cat",
-		"deleted a by ben", "disabled once by carillon", "disabled twice by carillon", "disabled a by carillon", "changed a by ann",
+		"deleted a by ben", "disabled once by carillon", "disabled twice by carillon", "disabled a by carillon", "triggered a by me", "changed a by ann",
 		"created a by me", "created once by me", "created twice by me",
 	}
 	got := audits(t, db, "", 100, everything)
 	if inOrder(got[:3]) != inOrder(want[:3]) || inOrder(got) != inOrder(want) {
 		t.Errorf("recorded are\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
-	if got, want := audits(t, db, "a", 2, everything), []string{"deleted a by ben", "disabled a by carillon", "changed a by ann", "created a by me"}; !slices.Equal(got, want) {
+	if got, want := audits(t, db, "a", 2, everything), []string{"deleted a by ben", "disabled a by carillon", "triggered a by me", "changed a by ann", "created a by me"}; inOrder(got) != inOrder(want) {
 		t.Errorf("of a: %v, want %v", got, want)
 	}
 }
@@ -181,28 +188,63 @@ func TestAuditsInOrder(t *testing.T) {
 	}
 }
 
-// A change is never refused for the size of its record.
+// A change is never refused for the size of its record: texts are cut until it fits. In the end nothing but who, what and
+// when is left.
 func TestAuditOfMuch(t *testing.T) {
 	db, _ := open(t)
 	awkward := strings.Repeat("\x01", 640)
 	d := schedule.Definition{Name: "a", Trigger: every(15), Status: schedule.Active, Description: awkward, Experiment: awkward[:255]}
-	d.Parameters = schedule.Parameters{"a": awkward}
 	for i := range 10 {
 		d.Calendars = append(d.Calendars, fmt.Sprint(i, strings.Repeat("c", 250)))
 	}
 	if err := db.Create(ctx, schedule.New(d, store.NewScheduleID("a"), "me", start)); err != nil {
 		t.Fatal(err)
 	}
-	_, err := db.Edit(ctx, "a", start, func(s schedule.Schedule) (schedule.Schedule, error) {
-		next := s.Definition
-		next.Description, next.Parameters = awkward[1:], schedule.Parameters{"a": awkward[1:]}
-		return s.Revise(next, "me", strings.Repeat("\x01", 4096), start), nil
-	})
-	if err != nil {
-		t.Fatal(err)
+	change := func(parameters schedule.Parameters) (a schedule.Audit) {
+		t.Helper()
+		now := start.Add(time.Minute)
+		_, err := db.Edit(ctx, "a", now, func(s schedule.Schedule) (schedule.Schedule, error) {
+			next := s.Definition
+			next.Parameters = parameters
+			return s.Revise(next, "me", "", now), nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, _, err := db.Audits(ctx, "a", "", 1, everything)
+		if err != nil || len(got) != 1 || got[0].By != "me" || got[0].What != schedule.WasChanged {
+			t.Fatalf("%+v, %v", got, err)
+		}
+		return got[0]
 	}
-	if got := audits(t, db, "a", 10, everything); len(got) != 2 {
-		t.Errorf("recorded: %v", got)
+	length := func(a schedule.Audit, name string) int {
+		var entries map[string]string
+		if err := json.Unmarshal(a.After["parameters"], &entries); err != nil {
+			return 0
+		}
+		return len(entries[name])
+	}
+	text := func(of, n int) string { return strings.Repeat(string(rune('a'+of)), n) }
+	many, more := schedule.Parameters{}, schedule.Parameters{}
+	for i := range 10 {
+		many[fmt.Sprint("p", i)], more[fmt.Sprint("p", i)] = text(i, 3000), text(i+1, 3000)
+	}
+	if a := change(many); length(a, "p3") != 3000 {
+		t.Errorf("what fits is cut to %d", length(a, "p3"))
+	}
+	if a := change(more); length(a, "p3") < 1000 || length(a, "p3") > 1100 {
+		t.Errorf("what does not fit is cut to %d", length(a, "p3"))
+	}
+	if a := change(schedule.Parameters{"p0": text(5, 20_000)}); length(a, "p0") < 4000 || length(a, "p0") > 4200 {
+		t.Errorf("a long one is cut to %d", length(a, "p0"))
+	}
+	short, others := schedule.Parameters{}, schedule.Parameters{}
+	for i := range 1000 {
+		short[fmt.Sprint("p", i)], others[fmt.Sprint("p", i)] = text(0, 20), text(1, 20)
+	}
+	change(short)
+	if a := change(others); a.Before != nil || a.After != nil {
+		t.Errorf("what cannot be cut is there: %d entries", len(a.After))
 	}
 }
 
@@ -226,41 +268,45 @@ func TestAuditsArePruned(t *testing.T) {
 	if got := audits(t, db, "", 10, everything); !slices.Equal(got, []string{"changed a by late"}) {
 		t.Errorf("left are %v", got)
 	}
-	if n := rows(t, driver)["aud"]; n != 1 {
-		t.Errorf("%d rows", n)
+	if n := rows(t, driver); n["aud"] != 1 || n["aus"] != 1 {
+		t.Errorf("rows %v", n)
+	}
+	if got := audits(t, db, "a", 10, everything); !slices.Equal(got, []string{"changed a by late"}) {
+		t.Errorf("left of a are %v", got)
 	}
 }
 
-// The revisions that are kept tell the last changes of a schedule.
-func TestChangesOfOneSchedule(t *testing.T) {
-	db, _ := open(t)
-	create(t, db, "a", 15)
-	for i := range 5 {
-		now := start.Add(time.Duration(i+1) * time.Minute)
-		if _, err := db.Edit(ctx, "a", now, func(s schedule.Schedule) (schedule.Schedule, error) {
-			d := s.Definition
-			d.MaxRuns = i + 1
-			return s.Revise(d, fmt.Sprint("n", i), "", now), nil
+// The changes of one schedule are found in one read, however much else has changed in its shard, and those of another of its
+// name after them.
+func TestAuditsOfOneSchedule(t *testing.T) {
+	counter := &storetest.Counter{Driver: store.NewMem()}
+	db := store.New(counter)
+	edit := func(name, by string, now time.Time) {
+		t.Helper()
+		if _, err := db.Edit(ctx, name, now, func(s schedule.Schedule) (schedule.Schedule, error) {
+			return s.Revise(s.Definition, by, "again", now), nil
 		}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	s := read(t, db, "a").Schedule.Value
-	for most, want := range map[int]string{2: "n4 n3", 5: "n4 n3 n2 n1 n0", 9: "n4 n3 n2 n1 n0 me"} {
-		got, err := db.Changes(ctx, s, most)
-		var by []string
-		for _, a := range got {
-			by = append(by, a.By)
-		}
-		if err != nil || strings.Join(by, " ") != want {
-			t.Errorf("the last %d are by %v, %v, want %s", most, by, err, want)
-		}
-		if string(got[0].Before["max_runs"]) != "4" || string(got[0].After["max_runs"]) != "5" || got[0].Revision != 6 {
-			t.Errorf("the last one is %+v", got[0])
+	create(t, db, "a", 15)
+	edit("a", "ann", start.Add(time.Minute))
+	if err := db.Delete(ctx, "a", "ben", start.Add(2*time.Minute), func(schedule.Schedule) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 60 {
+		name := fmt.Sprint("s", i)
+		create(t, db, name, 15)
+		for k := range 10 {
+			edit(name, "cat", start.Add(time.Duration(k)*time.Hour))
 		}
 	}
-	fresh := create(t, db, "b", 15)
-	if got, err := db.Changes(ctx, fresh, 3); err != nil || len(got) != 1 || got[0].What != schedule.WasCreated {
-		t.Errorf("of a new one: %+v, %v", got, err)
+	counter.Reset()
+	got := audits(t, db, "a", 10, everything)
+	if want := []string{"deleted a by ben", "changed a by ann", "created a by me"}; !slices.Equal(got, want) || counter.Calls() > 1 {
+		t.Errorf("%d calls find %v, want %v", counter.Calls(), got, want)
+	}
+	if got := audits(t, db, "a", 1, func(a schedule.Audit) bool { return a.By == "ann" }); !slices.Equal(got, []string{"changed a by ann"}) {
+		t.Errorf("by ann: %v", got)
 	}
 }

@@ -55,26 +55,28 @@ func numberKey(o schedule.Occurrence) string {
 }
 
 // Fill records the occurrences of a backfill, but for those whose number somebody else has taken since Pasts was read.
-// With what it makes stand the record of the change and the mark by which the clock looks after the line. An error leaves
-// what was made until then.
+// With what it makes stand the record of the change, which says how many there are, and the mark by which the clock looks
+// after the line. An error leaves what was made until then, with a record that says so.
 func (db *DB) Fill(ctx context.Context, s schedule.Schedule, occurrences []schedule.Occurrence, a schedule.Audit, now time.Time) (made, taken []schedule.Occurrence, err error) {
-	mark, audit, left := rouseOp(now.Add(schedule.Resend), s.ID, s.Name), unit{auditOp(a, s.ID)}, slices.Clone(occurrences)
+	mark, record, left := rouseOp(now.Add(schedule.Resend), s.ID, s.Name), auditKeys(a, s.ID), slices.Clone(occurrences)
 	for len(left) > 0 {
-		u, n := append(unit{mark}, audit...), 0
-		owner := make([]int, len(u)) // of each operation: which occurrence it is of, from 1
+		u, n := unit{mark}, 0
+		owner := []int{0} // of each operation: which occurrence it is of, from 1
 		for ; n < len(left); n++ {
 			number := Op{Kind: Create, Sort: numberKey(left[n]), Value: []byte(left[n].ID)}
 			more := append(createOps(left[n]), number)
-			if len(u)+len(more) > MaxOps {
+			if len(u)+len(more)+len(record) > MaxOps {
 				break
 			}
 			u, owner = append(u, more...), append(owner, slices.Repeat([]int{n + 1}, len(more))...)
 		}
+		u = append(u, auditPuts(record, a.Making(len(made)+n))...)
+		owner = append(owner, make([]int, len(record))...)
 		err := db.driver.Apply(ctx, partition(shardOf(s.Name)), u...)
 		var at *OpError
 		switch {
 		case err == nil:
-			made, left, audit = append(made, left[:n]...), left[n:], nil
+			made, left = append(made, left[:n]...), left[n:]
 		case errors.Is(err, ErrConflict) && errors.As(err, &at) && owner[at.Index] > 0:
 			k := owner[at.Index] - 1
 			taken, left = append(taken, left[k]), slices.Delete(left, k, k+1)

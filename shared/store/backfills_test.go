@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -30,7 +31,7 @@ func fill(t *testing.T, db *store.DB, s schedule.Schedule, b schedule.Backfill, 
 		t.Fatal(err)
 	}
 	all := s.Filled(b, times, pasts, now)
-	made, taken, err = db.Fill(ctx, s, all, schedule.AuditedFill(s, b, len(all), now), now)
+	made, taken, err = db.Fill(ctx, s, all, schedule.AuditedFill(s, b, now), now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -143,6 +144,10 @@ func TestFillConflicts(t *testing.T) {
 	if err != nil || !slices.Equal(ids(made), ids(second[20:])) || !slices.Equal(ids(taken), ids(second[:20])) {
 		t.Errorf("%d made, %d taken, %v", len(made), len(taken), err)
 	}
+	recorded, _, err := db.Audits(ctx, "", "", 2, func(a schedule.Audit) bool { return a.After != nil && a.Schedule == "" })
+	if err != nil || len(recorded) != 2 || inOrder([]string{string(recorded[0].After["runs"]), string(recorded[1].After["runs"])}) != "40\n60" {
+		t.Errorf("recorded are %+v, %v", recorded, err)
+	}
 	before := len(audits(t, db, "", 100, everything))
 	if made, taken, err = db.Fill(ctx, s, second, schedule.Audit{At: now}, now); err != nil || len(made) != 0 || len(taken) != 60 {
 		t.Errorf("once more: %d made, %d taken, %v", len(made), len(taken), err)
@@ -204,6 +209,13 @@ func TestFillFailsHalfWay(t *testing.T) {
 	pasts, err := db.Pasts(ctx, s.ID, times)
 	if err != nil {
 		t.Fatal(err)
+	}
+	recorded, _, err := db.Audits(ctx, "a", "", 1, func(a schedule.Audit) bool { return a.What == schedule.WasFilled })
+	if err != nil || len(recorded) != 1 {
+		t.Fatal(recorded, err)
+	}
+	if n, _ := strconv.Atoi(string(recorded[0].After["runs"])); n <= len(made) || n != rows(t, driver)["fil"] { // the lost transaction was written
+		t.Errorf("it says that %d were made, and there are %d", n, rows(t, driver)["fil"])
 	}
 	var left []time.Time
 	for i, p := range pasts {

@@ -35,7 +35,7 @@ func (db *DB) PutCalendar(ctx context.Context, c NamedCalendar, by string, now t
 		if old != nil && bytes.Equal(old.Value, value) {
 			return nil, nil
 		}
-		return unit{op, auditOp(schedule.AuditedCalendar(c.Name, was, &c.Calendar, by, now), calendarPart)}, nil
+		return append(unit{op}, auditOps(schedule.AuditedCalendar(c.Name, was, &c.Calendar, by, now), calendarPart)...), nil
 	})
 }
 
@@ -46,7 +46,7 @@ func (db *DB) DeleteCalendar(ctx context.Context, name, by string, now time.Time
 			return nil, fmt.Errorf("calendar %s: %w", name, ErrNotFound)
 		}
 		op := Op{Kind: Delete, Sort: calendarPrefix + name, Version: old.Version}
-		return unit{op, auditOp(schedule.AuditedCalendar(name, was, nil, by, now), calendarPart)}, nil
+		return append(unit{op}, auditOps(schedule.AuditedCalendar(name, was, nil, by, now), calendarPart)...), nil
 	})
 }
 

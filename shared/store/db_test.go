@@ -146,7 +146,7 @@ func TestCreateListDelete(t *testing.T) {
 	if _, err := db.Schedule(ctx, "a"); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("deleted: %v", err)
 	}
-	if left := fmt.Sprint(rows(t, driver)); left != "map[aud:14 wake:7]" { // records of the changes, and marks for what waits
+	if left := fmt.Sprint(rows(t, driver)); left != "map[aud:14 aus:14 wake:7]" { // records of the changes, and marks for what waits
 		t.Errorf("deleted schedules leave %v", left)
 	}
 }

@@ -14,12 +14,13 @@ import (
 type Change struct {
 	From  Stored[schedule.Occurrence]
 	To    schedule.Occurrence
-	State *Count    // written in the same transaction
-	Rouse time.Time // when the clock looks after those of the schedule that wait for their turn; zero for never
+	State *Count          // written in the same transaction
+	Audit *schedule.Audit // the same, where somebody has asked for the step
+	Rouse time.Time       // when the clock looks after those of the schedule that wait for their turn; zero for never
 }
 
-// Add records a new occurrence that no clock decided: one that somebody asked for. The error wraps ErrExists when
-// the same request has been answered before (see Requested).
+// Add records a new occurrence that no clock decided: one that somebody asked for, which is recorded with it. The error
+// wraps ErrExists when the same request has been answered before (see Requested).
 func (db *DB) Add(ctx context.Context, o schedule.Occurrence) error {
 	shard, err := shardOfID(o.ID)
 	if err != nil {
@@ -34,9 +35,18 @@ func (db *DB) Add(ctx context.Context, o schedule.Occurrence) error {
 
 // askedOps record an occurrence that a request makes.
 func askedOps(o schedule.Occurrence) unit {
-	u := createOps(o)
+	u := recordedOps(o)
 	if o.Request != "" {
 		u = append(u, Op{Kind: Create, Sort: requestKey(o.ScheduleID(), o.Request), Value: []byte(o.ID)})
+	}
+	return u
+}
+
+// recordedOps create an occurrence and, of a manual one, the record of who has asked for it.
+func recordedOps(o schedule.Occurrence) unit {
+	u := createOps(o)
+	if o.Kind == schedule.Manual {
+		u = append(u, auditOps(schedule.AuditedRun(o, schedule.WasTriggered, o.By, o.Recorded), o.ScheduleID())...)
 	}
 	return u
 }
@@ -72,7 +82,7 @@ func (db *DB) answer(ctx context.Context, o schedule.Occurrence, since time.Time
 	if err != nil || !made.Value.Recorded.Before(since) {
 		return made.Value, err
 	}
-	u := append(createOps(o), Op{Kind: Replace, Sort: key, Value: []byte(o.ID), Version: row.Version})
+	u := append(recordedOps(o), Op{Kind: Replace, Sort: key, Value: []byte(o.ID), Version: row.Version})
 	return o, db.driver.Apply(ctx, part, u...)
 }
 
@@ -109,8 +119,8 @@ func (db *DB) Save(ctx context.Context, changes []Change) []error {
 	return errs
 }
 
-// Cancel keeps somebody's wish that an occurrence ends, and returns what that has changed (see Occurrence.Cancelled). If it
-// has a run, whoever looks at that asks for its end: the caller hints at it.
+// Cancel keeps somebody's wish that an occurrence ends, with a record of it, and returns what that has changed (see
+// Occurrence.Cancelled). If it has a run, whoever looks at that asks for its end: the caller hints at it.
 func (db *DB) Cancel(ctx context.Context, id, by string, now time.Time) (c Change, err error) {
 	for range editTries {
 		if c.From, err = db.Occurrence(ctx, id); err != nil {
@@ -120,6 +130,8 @@ func (db *DB) Cancel(ctx context.Context, id, by string, now time.Time) (c Chang
 		if c.To.CancelBy == c.From.Value.CancelBy && c.To.Status == c.From.Value.Status {
 			return c, nil
 		}
+		audit := schedule.AuditedRun(c.To, schedule.WasCancelled, by, now)
+		c.Audit = &audit
 		if err = db.Save(ctx, []Change{c})[0]; !errors.Is(err, ErrConflict) {
 			return c, err
 		}
@@ -191,6 +203,9 @@ func changeUnit(c Change) unit {
 	}
 	if !c.Rouse.IsZero() {
 		u = append(u, rouseOp(c.Rouse, to.ScheduleID(), to.Schedule))
+	}
+	if c.Audit != nil {
+		u = append(u, auditOps(*c.Audit, to.ScheduleID())...)
 	}
 	if c.State != nil {
 		u = append(u, stateOps(to.Schedule, c.State.was, c.State.Value)...)

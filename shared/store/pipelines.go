@@ -122,7 +122,7 @@ func stopKey(p schedule.PipelineRef) (part, sort, hash string) {
 func (db *DB) StopPipeline(ctx context.Context, s schedule.Stop) error {
 	part, sort, hash := stopKey(s.Pipeline)
 	record := schedule.Audit{At: s.At, By: s.By, What: schedule.WasDisabled, Pipeline: &s.Pipeline, Note: s.Note}
-	err := db.driver.Apply(ctx, part, Op{Kind: Put, Sort: sort, Value: encode(s)}, auditOp(record, hash))
+	err := db.driver.Apply(ctx, part, append(unit{{Kind: Put, Sort: sort, Value: encode(s)}}, auditOps(record, hash)...)...)
 	if err != nil {
 		return fmt.Errorf("stop pipeline %s: %w", s.Pipeline, err)
 	}
@@ -132,8 +132,8 @@ func (db *DB) StopPipeline(ctx context.Context, s schedule.Stop) error {
 // StartPipeline lets a pipeline be started again, and records who has done it. One that is not stopped stays as it is.
 func (db *DB) StartPipeline(ctx context.Context, p schedule.PipelineRef, by, note string, now time.Time) error {
 	part, sort, hash := stopKey(p)
-	err := db.driver.Apply(ctx, part, Op{Kind: Delete, Sort: sort},
-		auditOp(schedule.Audit{At: now.UTC(), By: by, What: schedule.WasEnabled, Pipeline: &p, Note: note}, hash))
+	record := auditOps(schedule.Audit{At: now.UTC(), By: by, What: schedule.WasEnabled, Pipeline: &p, Note: note}, hash)
+	err := db.driver.Apply(ctx, part, append(unit{{Kind: Delete, Sort: sort}}, record...)...)
 	if err != nil && !errors.Is(err, ErrConflict) {
 		return fmt.Errorf("start pipeline %s: %w", p, err)
 	}

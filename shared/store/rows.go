@@ -34,6 +34,7 @@ import (
 //	once|ID|HASH                 a request that has been answered, a change or a number of a backfill that was taken: by which
 //	                             occurrence
 //	aud|TIME|ID|REVISION|RANDOM  a change that somebody made          (schedule.Audit); TIME in microseconds
+//	aus|NAME|TIME|REVISION|...   the same, of a schedule
 //	stop|FAMILY|HASH             a pipeline that is not to be started (schedule.Stop), in the shard that its family gives
 //	wake|STAMP|s|ID              when a schedule is due               (schedule.Due)
 //	wake|STAMP|o|OCCURRENCE      when the clock looks after an occurrence

@@ -29,8 +29,8 @@ func (db *DB) Create(ctx context.Context, s schedule.Schedule, asked ...schedule
 		{Kind: Create, Sort: scheduleKey(s.Name, "def"), Value: encode(s)},
 		dueOp(due, Create, ""),
 		{Kind: Create, Sort: scheduleKey(s.Name, "state"), Value: encode(schedule.State{})},
-		auditOp(schedule.Audited(nil, &s, s.By, s.Created), s.ID),
 	}
+	ops = append(ops, auditOps(schedule.Audited(nil, &s, s.By, s.Created), s.ID)...)
 	if !due.Next.IsZero() {
 		ops = append(ops, Op{Kind: Create, Sort: dueWakeKey(due), Value: encode(due)})
 	}
@@ -123,7 +123,7 @@ func (db *DB) Delete(ctx context.Context, name, by string, now time.Time, check 
 		if due := r.Due(); !due.Next.IsZero() {
 			u = append(u, Op{Kind: Delete, Sort: dueWakeKey(due)})
 		}
-		u = append(u, rouseOp(now, id, name), auditOp(schedule.Audited(&r.Schedule.Value, nil, by, now), id))
+		u = append(append(u, rouseOp(now, id, name)), auditOps(schedule.Audited(&r.Schedule.Value, nil, by, now), id)...)
 		ends, err := db.abandonOps(ctx, r, now)
 		return append(u, ends...), schedule.Schedule{}, err
 	})
@@ -257,11 +257,10 @@ func editUnit(r Record, next schedule.Schedule, now time.Time) (unit, error) {
 // reviseOps replaces a schedule by its next revision, keeps the old one, and records the change.
 func reviseOps(r Record, next schedule.Schedule) unit {
 	old := r.Schedule.Value
-	u := unit{
-		auditOp(schedule.Audited(&old, &next, next.By, next.Updated), next.ID),
-		{Kind: Replace, Sort: scheduleKey(old.Name, "def"), Value: encode(next), Version: r.Schedule.version},
-		{Kind: Create, Sort: revisionKey(old.ID, old.Revision), Value: encode(old)},
-	}
+	u := append(auditOps(schedule.Audited(&old, &next, next.By, next.Updated), next.ID),
+		Op{Kind: Replace, Sort: scheduleKey(old.Name, "def"), Value: encode(next), Version: r.Schedule.version},
+		Op{Kind: Create, Sort: revisionKey(old.ID, old.Revision), Value: encode(old)},
+	)
 	if old.Revision > keepRevisions {
 		u = append(u, Op{Kind: Delete, Sort: revisionKey(old.ID, old.Revision-keepRevisions)})
 	}
