@@ -223,7 +223,28 @@ func TestTheFarSidesOwnSwitch(t *testing.T) {
 	s.f.Targets["local"] = s.fake // which has no switch
 	s.want(422, s.call("POST", "/api/schedules", strings.Replace(create, `"b"`, `"c"`, 1)))
 	s.f.Targets["local"] = far
-	s.want(200, s.call("POST", addressOf("/enable", "b"), ""))
+	enabled := func() (all []string) {
+		t.Helper()
+		for _, a := range s.want(200, s.call("GET", "/api/audit?limit=200", "")).list("items") {
+			if p, _ := a["pipeline"].(map[string]any); p != nil && a["what"] == "enabled" {
+				all = append(all, fmt.Sprint(p["id"], " by ", a["by"], ": ", a["note"]))
+			}
+		}
+		return all
+	}
+	before := enabled()
+	far.err = errors.New("no answer")
+	s.want(503, s.call("POST", addressOf("/enable", "b"), ""))
+	far.err = nil
+	s.now = s.now.Add(time.Second)
+	s.want(200, s.call("POST", addressOf("/enable", "b"), `{"note": "fixed"}`)) // which nobody has disabled here
+	if got := enabled(); len(got) != len(before)+1 || got[0] != "b by ann: fixed" {
+		t.Errorf("recorded are %q, before %q", got, before)
+	}
+	s.want(200, s.call("POST", addressOf("/enable", "b"), "")) // which nothing changes any more
+	if got := enabled(); len(got) != len(before)+1 {
+		t.Errorf("recorded are %q", got)
+	}
 	s.want(200, s.call("POST", "/api/schedules/t/enable", ""))
 }
 

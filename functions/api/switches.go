@@ -174,13 +174,17 @@ func (f *Function) enablePipeline(r *http.Request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	if _, err := f.describe(ctx, ref); errors.Is(err, pipeline.ErrNotFound) && schedule.StopOf(stops, ref) == nil {
-		return answer{}, problem.Newf(problem.NotFound, "%v", err)
+	p, unknown := f.describe(ctx, ref)
+	if errors.Is(unknown, pipeline.ErrNotFound) && schedule.StopOf(stops, ref) == nil {
+		return answer{}, problem.Newf(problem.NotFound, "%v", unknown)
 	}
-	if err := f.setActive(ctx, ref, true); err != nil && !errors.Is(err, pipeline.ErrNotFound) {
+	err = f.setActive(ctx, ref, true)
+	if err != nil && !errors.Is(err, pipeline.ErrNotFound) {
 		return answer{}, problem.Newf(problem.Unavailable, "pipeline %s stays as it is: %v", ref, err)
 	}
-	if err := f.DB.StartPipeline(ctx, ref, actor(r), w.note, f.Now().UTC()); err != nil {
+	_, has := f.Targets[ref.Kind].(pipeline.Switch)
+	switched := has && err == nil && (p.Disabled || unknown != nil)
+	if err := f.DB.StartPipeline(ctx, ref, actor(r), w.note, switched, f.Now().UTC()); err != nil {
 		return answer{}, err
 	}
 	f.Log.InfoContext(ctx, "pipeline enabled", "pipeline", ref.String(), "by", actor(r))

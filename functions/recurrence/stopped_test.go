@@ -17,7 +17,7 @@ func (w *world) stop(note string) {
 }
 
 func (w *world) start() {
-	w.must(func() error { return w.db.StartPipeline(w.t.Context(), hello, "ann", "", w.now) })
+	w.must(func() error { return w.db.StartPipeline(w.t.Context(), hello, "ann", "", false, w.now) })
 }
 
 func (w *world) ask(name, distinct string) {

@@ -129,12 +129,19 @@ func (db *DB) StopPipeline(ctx context.Context, s schedule.Stop) error {
 	return nil
 }
 
-// StartPipeline lets a pipeline be started again, and records who has done it. One that is not stopped stays as it is.
-func (db *DB) StartPipeline(ctx context.Context, p schedule.PipelineRef, by, note string, now time.Time) error {
+// StartPipeline lets a pipeline be started again, and records who has done it. One that is not stopped stays as it is, and is
+// recorded if its far side's own switch was set (switched).
+func (db *DB) StartPipeline(ctx context.Context, p schedule.PipelineRef, by, note string, switched bool, now time.Time) error {
 	part, sort, hash := stopKey(p)
 	record := auditOps(schedule.Audit{At: now.UTC(), By: by, What: schedule.WasEnabled, Pipeline: &p, Note: note}, hash)
 	err := db.driver.Apply(ctx, part, append(unit{{Kind: Delete, Sort: sort}}, record...)...)
-	if err != nil && !errors.Is(err, ErrConflict) {
+	if errors.Is(err, ErrConflict) {
+		if !switched {
+			return nil
+		}
+		err = db.driver.Apply(ctx, part, record...)
+	}
+	if err != nil {
 		return fmt.Errorf("start pipeline %s: %w", p, err)
 	}
 	return nil

@@ -266,7 +266,7 @@ func TestStops(t *testing.T) {
 	if got := stops(p); len(got) > 0 {
 		t.Errorf("there is a stop: %v", got)
 	}
-	if err := db.StartPipeline(ctx, p, "ann", "", start); err != nil {
+	if err := db.StartPipeline(ctx, p, "ann", "", false, start); err != nil {
 		t.Errorf("one that is not stopped: %v", err)
 	}
 	first := schedule.Stop{Pipeline: p, By: "ann", Note: "wrong data", At: start}
@@ -304,7 +304,7 @@ func TestStops(t *testing.T) {
 			t.Errorf("in pages of %d: %v", size, seen)
 		}
 	}
-	if err := db.StartPipeline(ctx, ref("batch_endpoint", "TRAIN/blue"), "bob", "fixed", start.Add(time.Hour)); err != nil {
+	if err := db.StartPipeline(ctx, ref("batch_endpoint", "TRAIN/blue"), "bob", "fixed", false, start.Add(time.Hour)); err != nil {
 		t.Fatal(err)
 	}
 	if got := stops(p); len(got) > 0 {
