@@ -61,6 +61,7 @@ var Routes = []Route{
 	{http.MethodGet, "/api/schedules", (*Function).listSchedules},
 	{http.MethodPost, "/api/schedules", (*Function).createSchedule},
 	{http.MethodGet, "/api/schedules/{name}", (*Function).getSchedule},
+	{http.MethodGet, "/api/schedules/{name}/revisions/{revision}", (*Function).getRevision},
 	{http.MethodPatch, "/api/schedules/{name}", (*Function).updateSchedule},
 	{http.MethodDelete, "/api/schedules/{name}", (*Function).deleteSchedule},
 	{http.MethodPost, "/api/schedules/{name}/enable", (*Function).enableSchedule},

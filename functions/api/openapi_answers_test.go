@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -127,6 +128,16 @@ func (l *live) change() {
 	l.ask(422, change, mine, `{"name": "other"}`)
 	l.ask(422, change, mine, `{"pipeline": {"id": "unknown"}}`)
 	l.ask(200, change, mine, `{"trigger": {"type": "recurrence", "frequency": "minute", "interval": 15}}`)
+	const revision = "get " + one + "/revisions/{revision}"
+	for n, want := range []string{"world", "everybody"} {
+		got := l.ask(200, revision, fmt.Sprint(mine, "/revisions/", n+1), "").(map[string]any)
+		if who := got["parameters"].(map[string]any)["who"]; who != want {
+			l.document.t.Errorf("revision %d greets %v", n+1, who)
+		}
+	}
+	l.ask(400, revision, mine+"/revisions/0", "")
+	l.ask(404, revision, mine+"/revisions/99", "")
+	l.ask(404, revision, unknown+"/revisions/1", "")
 }
 
 func (l *live) operate() {
@@ -347,7 +358,7 @@ func (l *live) fail(err error, want int) {
 		if strings.Contains(route.Path, "{kind}") {
 			route.Path += "?id=hello"
 		}
-		path := strings.NewReplacer("{name}", "new-year", "{kind}", "local", "{id}", strings.TrimPrefix(noRun, "/api/runs/")).Replace(route.Path)
+		path := strings.NewReplacer("{name}", "new-year", "{revision}", "1", "{kind}", "local", "{id}", strings.TrimPrefix(noRun, "/api/runs/")).Replace(route.Path)
 		l.ask(want, operation, path, sent)
 	}
 }

@@ -40,12 +40,18 @@ const maxRunningShown = 20
 
 func etag(s schedule.Schedule) string { return strconv.Quote(s.ID + "." + strconv.Itoa(s.Revision)) }
 
+// viewRevision is what there is to say of one revision of a schedule.
+func viewRevision(s schedule.Schedule) scheduleView {
+	return scheduleView{
+		Definition: s.Definition, ID: s.ID, Revision: s.Revision, Created: s.Created, Updated: s.Updated, UpdatedBy: s.By,
+		StatusNote: s.StatusNote, When: s.Trigger.String(),
+	}
+}
+
 func (f *Function) view(ctx context.Context, r store.Record) (scheduleView, error) {
 	s := r.Schedule.Value
-	v := scheduleView{
-		Definition: s.Definition, ID: s.ID, Revision: s.Revision, Created: s.Created, Updated: s.Updated, UpdatedBy: s.By,
-		StatusNote: s.StatusNote, When: s.Trigger.String(), Next: r.Upcoming(f.Now()),
-	}
+	v := viewRevision(s)
+	v.Next = r.Upcoming(f.Now())
 	if s.PauseAfter > 0 {
 		v.Failures = r.State.Value.Failures
 	}
@@ -114,6 +120,19 @@ func (f *Function) scheduleAnswer(req *http.Request, status int, name string) (a
 
 func (f *Function) getSchedule(r *http.Request) (answer, error) {
 	return f.scheduleAnswer(r, http.StatusOK, r.PathValue("name"))
+}
+
+func (f *Function) getRevision(r *http.Request) (answer, error) {
+	n, err := strconv.Atoi(r.PathValue("revision"))
+	if err != nil || n < 1 {
+		return answer{}, problem.Newf(problem.BadRequest, "%.40q is no revision: they are numbered from 1", r.PathValue("revision"))
+	}
+	record, err := f.DB.Schedule(r.Context(), r.PathValue("name"))
+	if err != nil {
+		return answer{}, err
+	}
+	s, err := f.DB.Revision(r.Context(), record.Schedule.Value, n)
+	return answer{body: viewRevision(s)}, err
 }
 
 func (f *Function) listSchedules(r *http.Request) (answer, error) {

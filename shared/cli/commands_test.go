@@ -147,6 +147,20 @@ Last run:     Skipped (catch_up_window) 2026-11-22 18:00:00 UTC  5r273vovq2zx-20
 `,
 	},
 	{
+		name: "get as it was", args: "schedules get every-15-minutes --revision 1",
+		exchanges: []exchange{{request: "GET " + quarter + "/revisions/1", answer: `{"name":"every-15-minutes","pipeline":{"kind":"local","id":"hello"},"experiment":"demo",
+			"trigger":{"type":"recurrence","frequency":"minute","interval":15},"status":"Active","id":"5r","revision":1,"created":"2026-11-22T19:00:07Z","updated":"2026-11-22T19:00:07Z","when":"every 15 minutes"}`}},
+		stdout: `Name:         every-15-minutes
+Pipeline:     local:hello
+Experiment:   demo
+Trigger:      every 15 minutes
+Status:       Active
+Revision:     1
+Created:      2026-11-22 19:00:07 UTC
+Updated:      2026-11-22 19:00:07 UTC
+`,
+	},
+	{
 		name: "get as JSON", args: "schedules get every-15-minutes -o json",
 		exchanges: []exchange{{request: "GET " + quarter, answer: got}}, stdout: indented(got),
 	},

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -59,22 +60,28 @@ func (c commands) listSchedules() *cobra.Command {
 }
 
 func (c commands) getSchedule() *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use: "get NAME", Short: "Show a schedule: definition, status, last, running and next runs", Args: oneName,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			client, err := connect(cmd)
-			if err != nil {
-				return err
-			}
-			data, header, err := client.read(cmd.Context(), call{method: http.MethodGet, path: schedulesPath + "/" + args[0]})
-			if err != nil {
-				return err
-			}
-			return show(cmd, data, func(v scheduleView) string {
-				return v.sheet(strings.Trim(header.Get("ETag"), `"`), c.now())
-			})
-		},
 	}
+	revision := cmd.Flags().Int("revision", 0, "show it as it was: the number of a revision, as the list of changes has it")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		client, err := connect(cmd)
+		if err != nil {
+			return err
+		}
+		path := schedulesPath + "/" + args[0]
+		if cmd.Flags().Changed("revision") {
+			path += "/revisions/" + strconv.Itoa(*revision)
+		}
+		data, header, err := client.read(cmd.Context(), call{method: http.MethodGet, path: path})
+		if err != nil {
+			return err
+		}
+		return show(cmd, data, func(v scheduleView) string {
+			return v.sheet(strings.Trim(header.Get("ETag"), `"`), c.now())
+		})
+	}
+	return cmd
 }
 
 // show prints an answer as it was sent, or what a person reads of it.

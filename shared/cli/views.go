@@ -229,7 +229,7 @@ func (v scheduleView) sheet(etag string, now time.Time) string {
 	}
 	s.line("Steps", goesOn(v.Continue))
 	s.line("Status", v.since())
-	s.line("Revision", fmt.Sprintf("%d (etag %s)", v.Revision, etag))
+	s.line("Revision", v.revision(etag))
 	s.line("Created", clock(v.Created.UTC()))
 	s.line("Updated", by(clock(v.Updated.UTC()), v.UpdatedBy))
 	if v.LastRun != nil {
@@ -244,6 +244,14 @@ func (v scheduleView) sheet(etag string, now time.Time) string {
 	v.watching(&s, now)
 	s.lines("Notices", v.Notices)
 	return s.b.String()
+}
+
+// revision is its number; only the last one has an etag.
+func (v scheduleView) revision(etag string) string {
+	if etag == "" {
+		return strconv.Itoa(v.Revision)
+	}
+	return fmt.Sprintf("%d (etag %s)", v.Revision, etag)
 }
 
 // pauses says when failures stop it, and how far that has come.

@@ -141,19 +141,24 @@ func (db *DB) Occurrence(ctx context.Context, id string) (Stored[schedule.Occurr
 // Definition returns the definition under which an occurrence was recorded: the schedule's own when it has not
 // changed since. The oldest of many revisions are forgotten; then it is the schedule's own, too.
 func (db *DB) Definition(ctx context.Context, s schedule.Schedule, revision int) (schedule.Definition, error) {
-	if revision == s.Revision {
-		return s.Definition, nil
-	}
-	row, err := db.driver.Get(ctx, partition(shardOf(s.Name)), revisionKey(s.ID, revision))
+	old, err := db.Revision(ctx, s, revision)
 	if errors.Is(err, ErrNotFound) {
 		return s.Definition, nil
 	}
-	if err != nil {
-		return schedule.Definition{}, fmt.Errorf("read revision %d of schedule %s: %w", revision, s.Name, err)
-	}
-	var old schedule.Schedule
-	err = decode(row, &old)
 	return old.Definition, err
+}
+
+// Revision returns a schedule as it was: s itself, or one that has been replaced since. The error wraps ErrNotFound when it
+// is not kept any more, or never was.
+func (db *DB) Revision(ctx context.Context, s schedule.Schedule, revision int) (old schedule.Schedule, err error) {
+	if revision == s.Revision {
+		return s, nil
+	}
+	row, err := db.driver.Get(ctx, partition(shardOf(s.Name)), revisionKey(s.ID, revision))
+	if err != nil {
+		return old, fmt.Errorf("revision %d of schedule %s: %w", revision, s.Name, err)
+	}
+	return old, decode(row, &old)
 }
 
 func load[T any](row Row, into *Stored[T]) error {
