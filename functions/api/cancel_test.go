@@ -59,3 +59,26 @@ func TestCancelWhereNothingRunsIt(t *testing.T) {
 		t.Error(got.text)
 	}
 }
+
+// Why a run was to end is shown where a policy has asked for it, too.
+func TestMakesRoom(t *testing.T) {
+	s := newSite(t)
+	s.want(201, s.call("POST", "/api/schedules", body15("s")))
+	id := s.want(202, s.call("POST", "/api/schedules/s/trigger", "")).json["id"].(string)
+	if r := s.want(200, s.call("GET", "/api/runs/"+id, "")); r.json["makes_room_for"] != nil || r.json["cancel_by"] != nil {
+		t.Error(r.text)
+	}
+	other := id[:strings.LastIndexByte(id, '-')]
+	if err := s.f.DB.MakeRoom(t.Context(), id, other); err != nil {
+		t.Fatal(err)
+	}
+	if r := s.want(202, s.call("POST", "/api/runs/"+id+"/cancel", "")); r.json["makes_room_for"] != other || r.json["cancel_by"] != "ann" {
+		t.Error(r.text)
+	}
+	if err := s.f.DB.MakeRoom(t.Context(), id, id); err != nil {
+		t.Fatal(err)
+	}
+	if r := s.want(200, s.call("GET", "/api/runs/"+id, "")); r.json["makes_room_for"] != other {
+		t.Errorf("once it has ended: %s", r.text)
+	}
+}

@@ -41,8 +41,9 @@ type runView struct {
 	Attempts   int                  `json:"attempts,omitempty"`
 	By         string               `json:"by,omitempty"`
 	CancelBy   string               `json:"cancel_by,omitempty"` // who has asked for its end
-	Buffered   bool                 `json:"buffered,omitempty"`  // it waits for its turn
-	Run        string               `json:"run,omitempty"`       // the far side's id
+	RoomFor    string               `json:"makes_room_for,omitempty"`
+	Buffered   bool                 `json:"buffered,omitempty"` // it waits for its turn
+	Run        string               `json:"run,omitempty"`      // the far side's id
 	Link       string               `json:"link,omitempty"`
 	Steps      []pipeline.Step      `json:"steps,omitempty"`      // of one run only, where the far side tells
 	MoreSteps  bool                 `json:"more_steps,omitempty"` // than those
@@ -58,7 +59,7 @@ func viewRun(o schedule.Occurrence) runView {
 		ID: o.ID, Schedule: o.Schedule, Kind: o.Kind, Status: o.Status, Reason: o.Reason, Error: o.Error,
 		Nominal: o.Nominal, Last: o.Last, Count: o.Count, Recorded: o.Recorded, Submitted: o.Submitted,
 		Started: o.Started, Ended: o.Ended, Pipeline: o.Pipeline, Experiment: o.Experiment, Parameters: o.Parameters, Outputs: o.Outputs,
-		Revision: o.Revision, Attempts: o.Attempts, By: o.By, CancelBy: o.CancelBy, Buffered: o.Buffered, Run: o.Run, Link: o.Link,
+		Revision: o.Revision, Attempts: o.Attempts, By: o.By, CancelBy: o.CancelBy, RoomFor: o.MakesRoomFor, Buffered: o.Buffered, Run: o.Run, Link: o.Link,
 		Changes: o.Changes, DataPath: o.DataPath,
 	}
 	if o.Change != nil {

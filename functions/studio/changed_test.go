@@ -56,7 +56,7 @@ func TestLastChanges(t *testing.T) {
 func TestLastChangesOfOneSchedule(t *testing.T) {
 	s := newSite(t)
 	s.schedule(quarterly("a", s.pipeline("hello").ID))
-	if err := s.db.Delete(t.Context(), "a", "ben", noon.Add(-time.Hour), func(schedule.Schedule) error { return nil }); err != nil {
+	if err := s.db.Delete(t.Context(), "a", "ben", noon.Add(-2*time.Hour), func(schedule.Schedule) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
 	a := s.schedule(quarterly("a", "hello"))

@@ -34,6 +34,8 @@ func TestPagesOfPolicies(t *testing.T) {
 		"Skipped too many runs of the schedule had failed in a row",
 		"Waiting waits until what is under way has ended",
 		"Failed runs in a row 1; it is paused at 3")
+	gives := s.asked(made, 5, func(o schedule.Occurrence) schedule.Occurrence { return o.MakesRoom(waits) })
+	shows(t, words(s.get(root+"/runs/"+gives)), "Makes room for "+waits+" (overlap: cancel_running)")
 	shows(t, words(s.get(root+"/runs/"+waits)), "It waits until what is under way has ended")
 	other := s.schedule(quarterly("b", "hello"))
 	if page := words(s.get(root + "/schedules/" + other.Name)); strings.Contains(page, "Failed runs in a row") {

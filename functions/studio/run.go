@@ -185,6 +185,7 @@ func runFacts(o schedule.Occurrence, zone *time.Location, now time.Time) []fact 
 	facts := []fact{
 		{Name: "Cause", Value: causeOf(o)},
 		{Name: "Asked to end by", Value: o.CancelBy},
+		{Name: "Makes room for", Value: roomFor(o)},
 		{Name: "Window start", At: at(window.Start, zone, now)},
 		{Name: "Window end", At: at(window.End, zone, now)},
 		{Name: "Experiment", Value: o.Experiment},
@@ -211,6 +212,14 @@ func differing(t, other time.Time) time.Time {
 		return time.Time{}
 	}
 	return t
+}
+
+// roomFor is the run for which the policy has one end; "" for none.
+func roomFor(o schedule.Occurrence) string {
+	if o.MakesRoomFor == "" {
+		return ""
+	}
+	return o.MakesRoomFor + " (overlap: cancel_running)"
 }
 
 func by(who string) string {

@@ -47,7 +47,7 @@ func (c *claiming) perform(ctx context.Context, id string, turn schedule.Turn) {
 		}
 	}
 	for _, other := range turn.Cancel {
-		ended, err := c.displace(ctx, other)
+		ended, err := c.displace(ctx, other, id)
 		if err != nil {
 			f.Log.WarnContext(ctx, "an occurrence that makes room is not skipped yet", "run", other, "for", id, "error", err)
 		}
@@ -99,7 +99,7 @@ func (f *Function) skip(ctx context.Context, id string) error {
 
 // displace ends what waits for another try at its submission and certainly has no run, and notes what has one. One whose
 // submission is under way is asked once that is done.
-func (c *claiming) displace(ctx context.Context, id string) (ended bool, err error) {
+func (c *claiming) displace(ctx context.Context, id, other string) (ended bool, err error) {
 	o, err := c.f.DB.Occurrence(ctx, id)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
@@ -107,31 +107,32 @@ func (c *claiming) displace(ctx context.Context, id string) (ended bool, err err
 	case err != nil:
 		return false, err
 	case o.Value.Status == schedule.Waiting && !o.Value.Tried:
-		return true, c.f.giveWay(ctx, o)
+		return true, c.f.giveWay(ctx, o, other)
 	case o.Value.Run != "" && !o.Value.Status.Final():
-		c.inTheWay[id] = o.Value
+		c.inTheWay[id] = o.Value.MakesRoom(other)
 	}
 	return false, nil
 }
 
-// cancel asks for the end of a run.
+// cancel asks for the end of a run, and notes for which one that is.
 func (f *Function) cancel(ctx context.Context, o schedule.Occurrence) error {
 	target, ok := f.Targets[o.Pipeline.Kind]
 	if !ok {
 		return fmt.Errorf("no target for pipelines of kind %q is configured", o.Pipeline.Kind)
 	}
+	noted := f.DB.MakeRoom(ctx, o.ID, o.MakesRoomFor)
 	ctx, cancel := context.WithTimeout(ctx, cancelWithin)
 	defer cancel()
-	return target.Cancel(ctx, o.Pipeline.Kind, o.Run)
+	return errors.Join(noted, target.Cancel(ctx, o.Pipeline.Kind, o.Run))
 }
 
 // giveWay skips an occurrence that was claimed, and has no run.
-func (f *Function) giveWay(ctx context.Context, o store.Stored[schedule.Occurrence]) error {
+func (f *Function) giveWay(ctx context.Context, o store.Stored[schedule.Occurrence], other string) error {
 	r, err := f.DB.Schedule(ctx, o.Value.Schedule)
 	if err != nil {
 		return err
 	}
-	change := store.Change{From: o, To: o.Value.Skip(schedule.ReasonOverlap, f.Now().UTC())}
+	change := store.Change{From: o, To: o.Value.MakesRoom(other).Skip(schedule.ReasonOverlap, f.Now().UTC())}
 	if r.Schedule.Value.ID == o.Value.ScheduleID() {
 		change.State = r.Counted(r.State.Value.Withdrawn(o.Value))
 	}

@@ -376,6 +376,41 @@ func TestPolicies(t *testing.T) {
 	}
 }
 
+// Who makes room, and for whom, stands with the run: also with one that has none yet, and for the newest of several.
+func TestMakesRoom(t *testing.T) {
+	for _, scene := range []struct{ name, script, want string }{
+		{"it is asked to end", "due, due, stop 1", "1 for 2"},
+		{"and ends by itself", "due, due, end 1", "1 for 2"},
+		{"for the newest", "due, due, due, stop 1", "1 for 3"},
+		{"that may have been made", "repeat, due, up, due, minute, minute", "1 for 2"},
+		{"between tries", "down, due, forget, up, due", "1 for 2"},
+		{"all that are under way", "ask, ask, due, stop m1, stop m2", "m1 for 1, m2 for 1"},
+		{"a backfill is waited for", "fill, due, end -3, end -2, end -1", ""},
+		{"nobody can be asked", "unsure, due, up, due, minute", ""},
+	} {
+		t.Run(scene.name, func(t *testing.T) {
+			s := newStage(t, func(d *schedule.Definition) { d.Overlap = schedule.OverlapCancelRunning })
+			s.play(scene.script)
+			names := map[string]string{}
+			for _, o := range s.all() {
+				names[o.ID] = nameOf(o)
+			}
+			var got []string
+			for _, o := range s.all() {
+				if o.MakesRoomFor != "" {
+					got = append(got, nameOf(o)+" for "+names[o.MakesRoomFor])
+				}
+				if o.CancelBy != "" {
+					t.Errorf("%s: %s has asked for the end of %s", scene.script, o.CancelBy, nameOf(o))
+				}
+			}
+			if strings.Join(got, ", ") != scene.want {
+				t.Errorf("%s: %s, want %s", scene.script, strings.Join(got, ", "), scene.want)
+			}
+		})
+	}
+}
+
 func TestPauseAfterFailures(t *testing.T) {
 	const paused = "Disabled paused after 2 failed runs in a row"
 	for _, scene := range []struct {

@@ -307,6 +307,20 @@ Ended:        2026-11-22 18:40:24 UTC
 `,
 	},
 	{
+		name: "run that was to end", args: "runs get 5r273vovq2zx-20261122T184500Z",
+		exchanges: []exchange{{request: "GET /api/runs/5r273vovq2zx-20261122T184500Z", answer: `{"id":"5r273vovq2zx-20261122T184500Z","schedule":"s","kind":"scheduled",
+			"status":"Canceled","nominal":"2026-11-22T18:45:00Z","recorded":"2026-11-22T18:44:52Z","revision":1,"cancel_by":"ann","makes_room_for":"5r273vovq2zx-20261122T190000Z"}`}},
+		stdout: `ID:           5r273vovq2zx-20261122T184500Z
+Schedule:     s (revision 1)
+Status:       Canceled
+Kind:         scheduled
+Cancelled by: ann
+Gives way to: 5r273vovq2zx-20261122T190000Z (overlap: cancel_running)
+Time:         2026-11-22 18:45:00 UTC
+Recorded:     2026-11-22 18:44:52 UTC
+`,
+	},
+	{
 		name: "run as JSON", args: "runs get a/b -o json",
 		exchanges: []exchange{{request: "GET /api/runs/a%2Fb", answer: failed}}, stdout: indented(failed),
 	},

@@ -103,6 +103,7 @@ type runView struct {
 	Attempts   int
 	By         string
 	CancelBy   string `json:"cancel_by"`
+	RoomFor    string `json:"makes_room_for"`
 	Buffered   bool
 	Run        string
 	Link       string
@@ -403,7 +404,10 @@ func (v runView) sheet(now time.Time) string {
 	}
 	s.line("Error", v.Error)
 	s.line("Kind", by(string(v.Kind), v.By))
-	s.line("Asked to end by", v.CancelBy)
+	s.line("Cancelled by", v.CancelBy)
+	if v.RoomFor != "" {
+		s.line("Gives way to", v.RoomFor+" (overlap: cancel_running)")
+	}
 	if v.Pipeline.ID != "" {
 		s.line("Pipeline", v.Pipeline.String())
 	}

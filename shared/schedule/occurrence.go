@@ -43,6 +43,8 @@ type Occurrence struct {
 	Request    string      `json:"request,omitempty"`    // the caller's id of the request for it
 	CancelBy   string      `json:"cancel_by,omitempty"`  // who has asked for its end
 
+	MakesRoomFor string `json:"makes_room_for,omitempty"` // the occurrence for which its schedule's overlap policy has asked for its end
+
 	ContinueOnStepFailure *bool `json:"continue_on_step_failure,omitempty"` // given for this one, or its definition's from the claim on
 
 	Overlap    Overlap `json:"overlap,omitempty"`     // from the claim on: the policy that it was started by

@@ -115,6 +115,12 @@ func (o Occurrence) UnderWay() bool {
 	return !o.Status.Final() && (o.Status != Waiting || o.Attempts > 0)
 }
 
+// MakesRoom is o once the policy has it end for another occurrence.
+func (o Occurrence) MakesRoom(other string) Occurrence {
+	o.MakesRoomFor = other
+	return o
+}
+
 // Waits is o while it waits for its turn. The end of what is under way brings it on; the clock looks after the first of
 // those that wait, whose end or start brings on the next.
 func (o Occurrence) Waits() Occurrence {

@@ -139,6 +139,19 @@ func (db *DB) Cancel(ctx context.Context, id, by string, now time.Time) (c Chang
 	return c, err
 }
 
+// MakeRoom notes that an occurrence is to end for another one. One that has ended stays as it is.
+func (db *DB) MakeRoom(ctx context.Context, id, other string) error {
+	err := error(ErrConflict)
+	for try := 0; errors.Is(err, ErrConflict) && try < editTries; try++ {
+		var o Stored[schedule.Occurrence]
+		if o, err = db.Occurrence(ctx, id); err != nil || o.Value.Status.Final() || o.Value.MakesRoomFor == other {
+			return err
+		}
+		err = db.Save(ctx, []Change{{From: o, To: o.Value.MakesRoom(other)}})[0]
+	}
+	return err
+}
+
 func createOps(o schedule.Occurrence) unit {
 	key, _ := occurrenceKey(o.ID)
 	value := encode(o)
