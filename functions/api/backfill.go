@@ -3,12 +3,14 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
 	"strings"
 	"time"
 
+	"carillon/shared/pipeline"
 	"carillon/shared/problem"
 	"carillon/shared/queue"
 	"carillon/shared/recur"
@@ -65,7 +67,10 @@ func (f *Function) backfill(r *http.Request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	out := backfilled{DryRun: dry, Runs: []filledTime{}, Notices: fillNotices(s, filling)}
+	out := backfilled{DryRun: dry, Runs: []filledTime{}}
+	if out.Notices, err = f.fillNotices(r.Context(), s, filling); err != nil {
+		return answer{}, err
+	}
 	if rest := filling.Rest; rest != nil {
 		out.More = &fillRange{rest.Start, rest.End}
 	}
@@ -132,17 +137,31 @@ func (f *Function) fill(r *http.Request, s schedule.Schedule, b schedule.Backfil
 	return made, err
 }
 
-func fillNotices(s schedule.Schedule, f schedule.Filling) (notices []string) {
+// fillNotices are what people should know of a backfill: which times it leaves out, what its runs meet, and what keeps them
+// from running.
+func (f *Function) fillNotices(ctx context.Context, s schedule.Schedule, filling schedule.Filling) (notices []string, err error) {
 	switch {
-	case f.Excluded > 0:
-		notices = append(notices, fmt.Sprintf("calendars exclude %d times of the range", f.Excluded))
-	case len(f.Times) == 0:
+	case filling.Excluded > 0:
+		notices = append(notices, fmt.Sprintf("calendars exclude %d times of the range", filling.Excluded))
+	case len(filling.Times) == 0:
 		notices = append(notices, "the schedule has no times in the range: "+s.Trigger.String())
 	}
-	if s.Status == schedule.Active && len(f.Times) > 0 && s.Overlap.Queues() {
+	if len(filling.Times) == 0 {
+		return notices, nil
+	}
+	if s.Status == schedule.Active && s.Overlap.Queues() {
 		notices = append(notices, fmt.Sprintf("overlap is %s: what comes due while a run of the backfill is under way meets that, too", s.Overlap))
 	}
-	return notices
+	d := s.Definition
+	d.Status = schedule.Active // a backfill does not ask whether it is
+	stopped, err := f.stoppedNotices(ctx, d)
+	if p, unknown := f.describe(ctx, s.Pipeline); len(stopped) == 0 && p.Problem != "" && (unknown == nil || errors.Is(unknown, pipeline.ErrNotFound)) {
+		stopped = []string{"pipeline " + s.Pipeline.String() + " cannot run as it stands: " + p.Problem}
+	}
+	for _, notice := range stopped {
+		notices = append(notices, "as things stand none of these runs starts: "+notice)
+	}
+	return notices, err
 }
 
 const maxAtOnce = 100

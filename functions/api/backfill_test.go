@@ -224,6 +224,39 @@ func TestBackfillIsRefusedOrNoted(t *testing.T) {
 	}
 }
 
+// What keeps the runs of a backfill from starting is said before it is made, and when it is.
+func TestBackfillOfWhatCannotRun(t *testing.T) {
+	s := newSite(t)
+	s.put("a")
+	s.starts("s", "a", `, "status": "Disabled"`)
+	dry := strings.Replace(lastNight, "}", `, "dry_run": true}`, 1)
+	notices := func(body string, want int) string {
+		t.Helper()
+		return s.want(want, s.call("POST", "/api/schedules/s/backfill", body)).notices()
+	}
+	if got := notices(dry, 200); got != "<nil>" {
+		t.Errorf("what can run: %s", got)
+	}
+	s.want(200, s.call("POST", addressOf("/disable", "a"), `{"note": "wrong data"}`))
+	for body, status := range map[string]int{dry: 200, lastNight: 202} {
+		if got := notices(body, status); !strings.HasPrefix(got, "[as things stand none of these runs starts: pipeline local:a was disabled by ann at 2026-11-22T10:00:07Z: wrong data") {
+			t.Errorf("%s: %s", body, got)
+		}
+	}
+	s.want(200, s.call("POST", addressOf("/enable", "a"), ""))
+	s.fake.Put(pipeline.Pipeline{Ref: schedule.PipelineRef{Kind: "local", ID: "a"}, Problem: "steps is missing"})
+	if got := notices(dry, 200); got != "[as things stand none of these runs starts: pipeline local:a cannot run as it stands: steps is missing]" {
+		t.Error(got)
+	}
+	s.f.Targets = nil
+	if got := notices(dry, 200); !strings.Contains(got, "nothing that runs pipelines of kind local is configured here") {
+		t.Error(got)
+	}
+	if got := notices(`{"from": "2026-11-22T00:01", "to": "2026-11-22T00:02", "dry_run": true}`, 200); strings.Contains(got, "none of these") {
+		t.Errorf("without a time: %s", got)
+	}
+}
+
 // A nominal time for a run that somebody asks for: what templates see, whenever that is.
 func TestTriggerOfATime(t *testing.T) {
 	s := newSite(t)

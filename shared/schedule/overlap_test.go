@@ -330,6 +330,11 @@ func TestState(t *testing.T) {
 			t.Errorf("%d, %s: %d failures in a row, want %d", i, row.status, s.Failures, row.failures)
 		}
 	}
+	for _, status := range []Status{Failed, Lost, Completed} {
+		if got := s.Ended(Occurrence{Kind: Backfilled, Status: status}); got != s {
+			t.Errorf("one of a backfill, %s: %+v, before %+v", status, got, s)
+		}
+	}
 	for _, row := range []struct {
 		o                  Occurrence // as it is claimed
 		claimed, withdrawn int

@@ -238,12 +238,13 @@ type Ran struct {
 }
 
 // Ended is the state once o has ended: a success begins to count anew, as enabling does. A cancelled run is neutral, and so is
-// one that Carillon's own end cut off.
+// one that Carillon's own end cut off, and one that was backfilled: it says how things were, not how they are.
 func (s State) Ended(o Occurrence) State {
-	switch o.Status {
-	case Completed:
+	switch {
+	case o.Kind == Backfilled:
+	case o.Status == Completed:
 		s.Failures = 0
-	case Failed, Lost:
+	case o.Status == Failed || o.Status == Lost:
 		s.Failures++
 	}
 	return s
