@@ -111,9 +111,16 @@ func (f *Function) enableAll(r *http.Request) (answer, error) {
 			return s.Revise(d, actor(r), why, now), why, nil
 		}
 		d.Status = schedule.Active
-		err := f.checkStarts(ctx, d, &s)
-		if wrong := (recur.FieldErrors)(nil); errors.As(err, &wrong) {
+		err := f.spent(ctx, d, s)
+		if err == nil {
+			err = f.checkStarts(ctx, d, &s)
+		}
+		wrong, spent := (recur.FieldErrors)(nil), new(problem.Problem)
+		switch {
+		case errors.As(err, &wrong):
 			return s, wrong[0].Message, nil
+		case errors.As(err, &spent):
+			return s, spent.Title, nil
 		}
 		return s.Revise(d, actor(r), note, now), "", err
 	}

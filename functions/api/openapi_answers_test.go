@@ -321,6 +321,8 @@ func (l *live) pipelines() {
 func (l *live) remove() {
 	l.now = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
 	l.ask(409, "post "+one+"/enable", "/api/schedules/new-year/enable", "") // its time is over
+	l.ask(200, "post "+one+"/disable", "/api/schedules/new-year/disable", "")
+	l.ask(409, "patch "+one, "/api/schedules/new-year", `{"status": "Active"}`)
 	l.now = noon
 	l.ask(412, "delete "+one, mine, "", "If-Match", `"other.1"`)
 	l.ask(200, "delete "+one, mine, "")

@@ -93,7 +93,7 @@ func merge(target, patch any) any {
 
 // kept are the fields of a schedule that Carillon keeps itself: what was got can be sent back.
 var kept = []string{
-	"id", "revision", "created", "updated", "updated_by", "status_note", "failures", "when", "next", "next_five", "last_run", "running", "notices", "watch",
+	"id", "revision", "created", "updated", "updated_by", "status_note", "submitted", "failures", "when", "next", "next_five", "last_run", "running", "notices", "watch",
 }
 
 func withoutKept(data []byte) []byte { return without(data, kept...) }

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -131,4 +132,49 @@ func TestFailuresInARow(t *testing.T) {
 	if on := s.want(200, s.call("POST", "/api/schedules/s/enable", "")); on.json["failures"] != nil {
 		t.Errorf("enabled: %s", on.text)
 	}
+}
+
+// How many of its runs a schedule has started is shown, and one that may start no more is not enabled: it would be done at
+// once.
+func TestMaxRunsThatAreUsedUp(t *testing.T) {
+	s := newSite(t)
+	s.want(201, s.call("POST", "/api/schedules", with(body15("s"), `"max_runs": 2`)))
+	s.want(201, s.call("POST", "/api/schedules", body15("without")))
+	start := func(name string, minute int) {
+		s.at(name, minute, func(o schedule.Occurrence, r store.Record) store.Change {
+			o = o.Claimed("me", "1", s.now)
+			return store.Change{To: o, State: r.Counted(r.State.Value.Claimed(o))}
+		})
+	}
+	for minute, want := range []any{nil, 1.0, 2.0} {
+		if minute > 0 {
+			start("s", minute)
+			start("without", minute)
+		}
+		got := s.want(200, s.call("GET", "/api/schedules/s", ""))
+		if listed := s.want(200, s.call("GET", "/api/schedules", "")).list("items"); got.json["submitted"] != want || listed[0]["submitted"] != want || listed[1]["submitted"] != nil {
+			t.Errorf("after %d runs: %s, listed %v", minute, got.text, listed)
+		}
+		if back := s.want(200, s.call("PATCH", "/api/schedules/s", got.text)); back.json["revision"] != 1.0 {
+			t.Errorf("sent back: %s", back.text)
+		}
+	}
+	s.want(200, s.call("POST", "/api/disable-all", ""))
+	all := s.want(200, s.call("POST", "/api/enable-all", ""))
+	if all.json["changed"] != 1.0 || s.statuses() != "-s +without" || !strings.Contains(all.text, "raise max_runs") {
+		t.Errorf("enabled with all: %s, %s", all.text, s.statuses())
+	}
+	for path, body := range map[string]string{"POST /api/schedules/s/enable": `{"note": "again"}`, "PATCH /api/schedules/s": `{"status": "Active", "experiment": "e"}`} {
+		method, path, _ := strings.Cut(path, " ")
+		r := s.want(409, s.call(method, path, body))
+		if want := "schedule s has started 2 runs, and max_runs allows 2; raise max_runs, or take it away"; r.json["title"] != want || r.json["code"] != "conflict" {
+			t.Errorf("%s: %s", path, r.text)
+		}
+	}
+	s.want(200, s.call("PATCH", "/api/schedules/s", `{"max_runs": 3}`))
+	if r := s.want(200, s.call("POST", "/api/schedules/s/enable", "")); r.json["status"] != "Active" || r.json["submitted"] != 2.0 {
+		t.Errorf("it may start one more: %s", r.text)
+	}
+	s.want(200, s.call("POST", "/api/schedules/s/disable", ""))
+	s.want(200, s.call("PATCH", "/api/schedules/s", `{"max_runs": null, "status": "Active"}`))
 }

@@ -26,6 +26,7 @@ type scheduleView struct {
 	Updated    time.Time            `json:"updated"`
 	UpdatedBy  string               `json:"updated_by,omitempty"`
 	StatusNote *schedule.StatusNote `json:"status_note,omitempty"`
+	Submitted  int                  `json:"submitted,omitempty"` // runs that its times and changes have started, with max_runs
 	Failures   int                  `json:"failures,omitempty"`  // runs in a row that have failed, with pause_after_failures
 	When       string               `json:"when"`                // the trigger in words
 	Next       time.Time            `json:"next,omitzero"`       // the next occurrence, in the trigger's zone
@@ -52,6 +53,9 @@ func (f *Function) view(ctx context.Context, r store.Record) (scheduleView, erro
 	s := r.Schedule.Value
 	v := viewRevision(s)
 	v.Next = r.Upcoming(f.Now())
+	if s.MaxRuns > 0 {
+		v.Submitted = r.State.Value.Submitted
+	}
 	if s.PauseAfter > 0 {
 		v.Failures = r.State.Value.Failures
 	}
@@ -402,6 +406,9 @@ func (f *Function) edit(r *http.Request, name, note string, stop bool, change fu
 		if d.Status == schedule.Active && over(d.Trigger, now) {
 			return old, problem.Newf(problem.Conflict, "the time of schedule %s is over; give its trigger another at", old.Name)
 		}
+		if err := f.spent(r.Context(), d, old); err != nil {
+			return old, err
+		}
 		return old.Revise(d, actor(r), note, now), nil
 	})
 	if err != nil {
@@ -418,6 +425,18 @@ func over(t schedule.Trigger, now time.Time) bool {
 	}
 	_, errs := t.Compile(now)
 	return len(errs) > 0
+}
+
+// spent refuses that a schedule becomes active which has started all the runs that it may: it would be done at once.
+func (f *Function) spent(ctx context.Context, d schedule.Definition, old schedule.Schedule) error {
+	if d.MaxRuns == 0 || d.Status != schedule.Active || old.Status == schedule.Active {
+		return nil
+	}
+	r, err := f.DB.Schedule(ctx, old.Name)
+	if err != nil || r.State.Value.Submitted < d.MaxRuns {
+		return err
+	}
+	return problem.Newf(problem.Conflict, "schedule %s has started %d runs, and max_runs allows %d; raise max_runs, or take it away", old.Name, r.State.Value.Submitted, d.MaxRuns)
 }
 
 func (f *Function) deleteSchedule(r *http.Request) (answer, error) {

@@ -123,6 +123,9 @@ func factsOf(record store.Record, zone *time.Location, now time.Time) []fact {
 		{Name: "Revision", Value: number(s.Revision)},
 		{Name: "Id", Value: s.ID},
 	}
+	if s.MaxRuns > 0 {
+		facts = append(facts, fact{Name: "Runs so far", Value: fmt.Sprintf("%d; it is done at %d", record.State.Value.Submitted, s.MaxRuns)})
+	}
 	if s.PauseAfter > 0 {
 		facts = append(facts, fact{Name: "Failed runs in a row", Value: fmt.Sprintf("%d; it is paused at %d", record.State.Value.Failures, s.PauseAfter)})
 	}

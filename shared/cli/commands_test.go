@@ -117,7 +117,7 @@ Trigger:      every 15 minutes
 Catch-up:     all 2h
 Jitter:       up to 5m
 Calendars:    holidays, blackout
-Max runs:     52
+Max runs:     52; 7 so far
 Steps:        a failed one does not end the run
 Status:       Active
 Revision:     1 (etag 5r273vovq2zx.1)

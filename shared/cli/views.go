@@ -41,6 +41,7 @@ type scheduleView struct {
 	Updated    time.Time
 	UpdatedBy  string               `json:"updated_by"`
 	StatusNote *schedule.StatusNote `json:"status_note"`
+	Submitted  int
 	Failures   int
 	When       string
 	Next       time.Time
@@ -222,7 +223,7 @@ func (v scheduleView) sheet(etag string, now time.Time) string {
 	}
 	s.line("Calendars", strings.Join(v.Calendars, ", "))
 	if v.MaxRuns > 0 {
-		s.line("Max runs", strconv.Itoa(v.MaxRuns))
+		s.line("Max runs", v.maxRuns())
 	}
 	s.line("Overlap", v.Overlap)
 	if v.PauseAfter > 0 {
@@ -253,6 +254,15 @@ func (v scheduleView) revision(etag string) string {
 		return strconv.Itoa(v.Revision)
 	}
 	return fmt.Sprintf("%d (etag %s)", v.Revision, etag)
+}
+
+// maxRuns says how many runs it may start, and how far that has come.
+func (v scheduleView) maxRuns() string {
+	said := strconv.Itoa(v.MaxRuns)
+	if v.Submitted > 0 {
+		said += "; " + strconv.Itoa(v.Submitted) + " so far"
+	}
+	return said
 }
 
 // pauses says when failures stop it, and how far that has come.
