@@ -246,6 +246,19 @@ func TestListsInPages(t *testing.T) {
 	}
 }
 
+// A pipeline is one in whatever letter case its id is written, where its far side takes it so.
+func TestSchedulesOfOnePipeline(t *testing.T) {
+	s := newSite(t)
+	s.f.Targets["batch_endpoint"] = s.fake
+	for name, id := range map[string]string{"big": "Train/Blue", "small": "train/blue", "other": "train"} {
+		s.fake.Put(pipeline.Pipeline{Ref: schedule.PipelineRef{Kind: "batch_endpoint", ID: id}})
+		s.want(201, s.call("POST", "/api/schedules", strings.Replace(body15(name), `"local", "id": "hello"`, `"batch_endpoint", "id": "`+id+`"`, 1)))
+	}
+	if got := s.want(200, s.call("GET", "/api/schedules?pipeline=batch_endpoint:TRAIN/blue", "")).list("items"); len(got) != 2 || got[0]["name"] != "big" || got[1]["name"] != "small" {
+		t.Errorf("schedules of one pipeline in two spellings: %v", got)
+	}
+}
+
 const (
 	midnight = `{"name": "new-year", "pipeline": {"kind": "local", "id": "hello"}, "experiment": "demo",
 		"trigger": {"type": "at", "at": "2027-01-01T00:00", "time_zone": "Europe/Vienna"}}`

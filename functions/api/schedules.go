@@ -152,15 +152,17 @@ func (f *Function) listSchedules(r *http.Request) (answer, error) {
 	if token != "" && !schedule.ValidName(token) {
 		return answer{}, problem.Newf(problem.BadRequest, "token has to be one that a list has returned")
 	}
-	if ref != "" && !strings.Contains(ref, ":") {
+	kind, id, ok := strings.Cut(ref, ":")
+	if ref != "" && !ok {
 		return answer{}, problem.Newf(problem.BadRequest, "pipeline has to be KIND:ID, such as local:hello")
 	}
+	wanted := schedule.PipelineRef{Kind: kind, ID: id}.Key()
 	active, err := flag(query.Get("active"), "active")
 	if err != nil {
 		return answer{}, err
 	}
 	records, next, err := f.DB.Schedules(r.Context(), token, limit, func(s schedule.Schedule) bool {
-		return (active == nil || *active == (s.Status == schedule.Active)) && (ref == "" || s.Pipeline.String() == ref)
+		return (active == nil || *active == (s.Status == schedule.Active)) && (ref == "" || s.Pipeline.Key() == wanted)
 	})
 	if err != nil {
 		return answer{}, err

@@ -56,7 +56,7 @@ func (f *Function) overview(r *http.Request) (page, error) {
 	v := overview{Only: only, Part: token != "" || after != ""}
 	ctx, cancel := lookUp(r)
 	defer cancel()
-	groups := map[schedule.PipelineRef]*group{}
+	groups := map[string]*group{} // by the keys of their pipelines
 	if token == "" && only == "" {
 		v.More, v.Notices = f.list(ctx, after, groups)
 	}
@@ -68,8 +68,8 @@ func (f *Function) overview(r *http.Request) (page, error) {
 	}
 	v.Whole = token == "" && after == "" && v.Next == ""
 	v.None = v.Whole && only == "" && !slices.ContainsFunc(values(groups), func(g *group) bool { return len(g.Schedules) > 0 })
-	if kind, id, ok := strings.Cut(only, ":"); ok {
-		groupOf(groups, schedule.PipelineRef{Kind: kind, ID: id})
+	if strings.Contains(only, ":") {
+		groupOf(groups, refOf(only))
 	}
 	for _, g := range groups {
 		f.describe(ctx, g)
@@ -120,7 +120,7 @@ func troubles(groups []*group) (first []trouble, others int) {
 }
 
 // list adds pipelines of all targets, in order, one page after a token. A target that does not answer is a notice.
-func (f *Function) list(ctx context.Context, after string, groups map[schedule.PipelineRef]*group) (next string, notices []string) {
+func (f *Function) list(ctx context.Context, after string, groups map[string]*group) (next string, notices []string) {
 	kind, id, _ := strings.Cut(after, ":")
 	failed := map[string][]string{} // kinds, by what is wrong with them
 	defer func() {
@@ -147,7 +147,7 @@ func (f *Function) list(ctx context.Context, after string, groups map[schedule.P
 			continue
 		}
 		for _, p := range got {
-			groups[p.Ref] = &group{Pipeline: p, listed: true}
+			groups[p.Ref.Key()] = &group{Pipeline: p, listed: true}
 		}
 		if goesOn != "" {
 			return k + ":" + goesOn, notices
@@ -157,9 +157,10 @@ func (f *Function) list(ctx context.Context, after string, groups map[schedule.P
 }
 
 // schedules adds one page of them to their pipelines.
-func (f *Function) schedules(ctx context.Context, token, only string, groups map[schedule.PipelineRef]*group, now time.Time) (next string, err error) {
+func (f *Function) schedules(ctx context.Context, token, only string, groups map[string]*group, now time.Time) (next string, err error) {
+	wanted := refOf(only).Key()
 	records, next, err := f.DB.Schedules(ctx, token, pageSize, func(s schedule.Schedule) bool {
-		return only == "" || s.Pipeline.String() == only
+		return only == "" || s.Pipeline.Key() == wanted
 	})
 	if err != nil {
 		return "", err
@@ -222,15 +223,21 @@ func (f *Function) describe(ctx context.Context, g *group) {
 	}
 }
 
-func groupOf(groups map[schedule.PipelineRef]*group, ref schedule.PipelineRef) *group {
-	if groups[ref] == nil {
-		groups[ref] = &group{Pipeline: pipeline.Pipeline{Ref: ref}}
+// refOf reads a pipeline as addresses have it, KIND:ID.
+func refOf(text string) schedule.PipelineRef {
+	kind, id, _ := strings.Cut(text, ":")
+	return schedule.PipelineRef{Kind: kind, ID: id}
+}
+
+func groupOf(groups map[string]*group, ref schedule.PipelineRef) *group {
+	if groups[ref.Key()] == nil {
+		groups[ref.Key()] = &group{Pipeline: pipeline.Pipeline{Ref: ref}}
 	}
-	return groups[ref]
+	return groups[ref.Key()]
 }
 
 // values are the groups in the order of their pipelines.
-func values(groups map[schedule.PipelineRef]*group) []*group {
+func values(groups map[string]*group) []*group {
 	out := make([]*group, 0, len(groups))
 	for _, g := range groups {
 		out = append(out, g)

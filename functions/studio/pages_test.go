@@ -70,6 +70,23 @@ func TestOverview(t *testing.T) {
 	shows(t, words(s.get(root+"?pipeline=fake:bad")), "Bad", "No schedule starts it")
 }
 
+// A pipeline is one, however its schedules write its id, where its far side does not tell letters of two cases apart.
+func TestSpellingsOfOnePipeline(t *testing.T) {
+	s := newSite(t)
+	far := &pipeline.Fake{}
+	s.page.Targets["published"] = far
+	far.Put(pipeline.Pipeline{Ref: schedule.PipelineRef{Kind: "published", ID: "1B0F"}, Name: "Score"})
+	for name, id := range map[string]string{"lower": "1b0f", "upper": "1B0F", "elsewhere": "1b0e"} {
+		s.schedule(strings.Replace(quarterly(name, id), `"kind": "fake"`, `"kind": "published"`, 1))
+	}
+	if page := words(s.get(root)); strings.Count(page, "Score published:1B0F") != 1 || strings.Contains(page, "published:1b0f") {
+		t.Error(page)
+	}
+	only := words(s.get(root + "?pipeline=published:1b0F"))
+	shows(t, only, "lower", "upper")
+	hides(t, only, "elsewhere")
+}
+
 // silent is a target that does not answer.
 type silent struct{ pipeline.Target }
 
