@@ -125,7 +125,7 @@ func (f *Function) preview(r *http.Request) (answer, error) {
 	}
 	times, notices, err := f.upcoming(r, due, due.Next, n)
 	if d.Trigger.Watch != nil {
-		notices = append(watchNotices(d), timeless(d.Trigger))
+		notices = append(d.Notices(), timeless(d.Trigger))
 	}
 	return answer{body: previewed{When: d.Trigger.String(), Items: times, Notices: notices}}, err
 }

@@ -115,15 +115,6 @@ func timeless(t schedule.Trigger) string {
 	return "it has no times of its own: it fires " + t.String()
 }
 
-// watchNotices are what people should know of a definition that fires when data change.
-func watchNotices(d schedule.Definition) []string {
-	out := d.Trigger.Notices()
-	if d.Overlap == schedule.OverlapSkip && d.Trigger.Mode != schedule.ModeBatch {
-		out = append(out, "overlap: skip loses changes: those that come while a run is under way are recorded as skipped; buffer_all keeps them")
-	}
-	return out
-}
-
 // watchView is how the watching of a schedule's folders goes.
 type watchView struct {
 	Looked       time.Time   `json:"looked,omitzero"`    // when the last complete look ended; none where events are awaited

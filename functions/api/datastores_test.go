@@ -380,7 +380,7 @@ func TestPreviewOfData(t *testing.T) {
 	got := s.want(200, s.call("POST", "/api/preview", body))
 	notices, _ := got.json["notices"].([]any)
 	if got.json["when"] != "when a file changes in inbox/ (with subfolders)" || got.items() == nil || len(got.items()) != 0 || len(notices) != 3 ||
-		!strings.Contains(got.text, "every file of datastore inbox counts") || !strings.Contains(got.text, "overlap: skip loses changes") ||
+		!strings.Contains(got.text, "every file of datastore inbox counts") || !strings.Contains(got.text, "overlap is skip: a file that changes") ||
 		notices[2] != "it has no times of its own: it fires when a file changes in inbox/ (with subfolders)" {
 		t.Errorf("preview: %s", got.text)
 	}

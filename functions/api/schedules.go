@@ -101,7 +101,7 @@ func (f *Function) fullView(req *http.Request, r store.Record) (scheduleView, er
 		stopped = append(stopped, succession)
 	}
 	if s := r.Schedule.Value; s.Trigger.Watch != nil {
-		v.Notices = append(watchNotices(s.Definition), stopped...)
+		v.Notices = append(s.Notices(), stopped...)
 		return v, nil
 	}
 	v.NextFive, v.Notices, err = f.upcoming(req, r.Due(), v.Next, 5)

@@ -71,7 +71,7 @@ func (f *Function) schedule(r *http.Request) (page, error) {
 		return page{}, err
 	}
 	if v.Watch != nil {
-		v.Watching, v.Notices = watchFacts(record, now), s.Trigger.Notices()
+		v.Watching, v.Notices = watchFacts(record, now), s.Notices()
 	} else if v.Next, v.Notices, err = f.next(r.Context(), record, now); err != nil {
 		return page{}, err
 	}

@@ -326,3 +326,13 @@ func TestWindowThatWasInVain(t *testing.T) {
 	}
 	shows(t, words(s.get(root)), "1 change both Skipped before all folders had changed, other folders were given, or the schedule was disabled")
 }
+
+// What the policy loses is said on the page, too.
+func TestNoticesOfAWatch(t *testing.T) {
+	s := newSite(t)
+	s.pipeline("hello")
+	s.schedule(strings.Replace(watcher("a", `"datastore": "inbox", "recursive": true`), `"demo"`, `"demo", "overlap": "buffer_one"`, 1))
+	shows(t, words(s.get(root+"/schedules/a")), "overlap is buffer_one: a file that changes while another waits", "every file of datastore inbox counts")
+	s.edit("a", func(d *schedule.Definition) { d.Overlap = schedule.OverlapAllow })
+	hides(t, words(s.get(root+"/schedules/a")), "overlap is")
+}

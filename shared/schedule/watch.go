@@ -157,10 +157,35 @@ func (d Definition) Notices() (out []string) {
 	if d.Trigger.Watch == nil {
 		return nil
 	}
-	if d.Overlap == OverlapSkip && d.Trigger.Each() {
-		out = append(out, "overlap is skip: a file that changes while a run is under way starts none; buffer_all keeps such changes, and mode: batch gathers them")
+	if lost := d.loses(); lost != "" {
+		out = append(out, "overlap is "+string(d.Overlap)+": "+lost)
 	}
 	return append(out, d.Trigger.Watch.Notices()...)
+}
+
+// loses says which changes the overlap policy loses; "" for none.
+func (d Definition) loses() string {
+	what, gathers := "a file that changes", ", and mode: batch gathers them"
+	switch w := d.Trigger.Watch; {
+	case len(w.AllOf) > 0:
+		what, gathers = "what completes all_of", ""
+	case w.Mode == ModeBatch:
+		what, gathers = "a batch that is complete", ""
+	}
+	switch d.Overlap {
+	case OverlapSkip:
+		if d.Trigger.Mode == ModeBatch { // its window stays open
+			return ""
+		}
+		return what + " while a run is under way starts none; buffer_all keeps up to " + strconv.Itoa(MaxBuffered) + gathers
+	case OverlapBufferOne:
+		return what + " while another waits for the run that is under way starts none; buffer_all keeps up to " + strconv.Itoa(MaxBuffered)
+	case OverlapBufferAll:
+		return what + " while " + strconv.Itoa(MaxBuffered) + " others wait for their turn starts none"
+	case OverlapCancelRunning:
+		return what + " ends the run that is under way, and what that was for is not run again"
+	}
+	return ""
 }
 
 // Notices are what people should know of a trigger that can be created.

@@ -338,6 +338,46 @@ func TestWatchNotices(t *testing.T) {
 	}
 }
 
+// Every policy that loses changes says so, in a sentence; no other does.
+func TestNoticesOfLostChanges(t *testing.T) {
+	each, batch := Watch{Folder: Folder{Datastore: "d", Path: "in"}}, Watch{Folder: Folder{Datastore: "d", Path: "in"}, Mode: ModeBatch}
+	all := Watch{AllOf: []Folder{{Datastore: "d", Path: "a"}, {Datastore: "d", Path: "b"}}}
+	const keeps = "; buffer_all keeps up to 100"
+	for _, row := range []struct {
+		overlap Overlap
+		watch   Watch
+		want    string
+	}{
+		{"", each, ""}, {OverlapAllow, each, ""}, {OverlapAllow, batch, ""}, {OverlapAllow, all, ""},
+		{OverlapSkip, each, "a file that changes while a run is under way starts none" + keeps + ", and mode: batch gathers them"},
+		{OverlapSkip, batch, ""}, // its window stays open
+		{OverlapSkip, all, "what completes all_of while a run is under way starts none" + keeps},
+		{OverlapBufferOne, each, "a file that changes while another waits for the run that is under way starts none" + keeps},
+		{OverlapBufferOne, batch, "a batch that is complete while another waits for the run that is under way starts none" + keeps},
+		{OverlapBufferOne, all, "what completes all_of while another waits for the run that is under way starts none" + keeps},
+		{OverlapBufferAll, each, "a file that changes while 100 others wait for their turn starts none"},
+		{OverlapBufferAll, batch, "a batch that is complete while 100 others wait for their turn starts none"},
+		{OverlapCancelRunning, each, "a file that changes ends the run that is under way, and what that was for is not run again"},
+		{OverlapCancelRunning, all, "what completes all_of ends the run that is under way, and what that was for is not run again"},
+	} {
+		want := row.want
+		if want != "" {
+			want = "overlap is " + string(row.overlap) + ": " + want
+		}
+		d := Definition{Trigger: Trigger{Watch: &row.watch}, Overlap: row.overlap}
+		if got := strings.Join(d.Notices(), "; "); got != want {
+			t.Errorf("%s, %+v: %q, want %q", row.overlap, row.watch, got, want)
+		}
+	}
+	if got := every(15).Definition.Notices(); got != nil {
+		t.Errorf("of times: %q", got)
+	}
+	s := every(15)
+	if s.Overlap = OverlapSkip; len(s.Notices()) != 0 {
+		t.Errorf("of times: %q", s.Notices())
+	}
+}
+
 func TestWatchDefaults(t *testing.T) {
 	w := &Watch{Folder: Folder{Datastore: "d"}}
 	if w.Polling() != 5*time.Minute || w.maxWait() != time.Hour || !w.Each() || len(w.Folders()) != 1 {
