@@ -38,6 +38,7 @@ in the range, of dates the whole day.`,
 	flags.IntVar(&asked.AtOnce, "at-once", 1, "how many of the runs may be under way at once")
 	flags.BoolVar(&asked.Again, "again", false, "also times whose run has completed")
 	flags.BoolVar(&asked.DryRun, "dry-run", false, "say what it would make, and change nothing")
+	most := flags.Int("max", 1000, "how many runs to make at the most, in full thousands")
 	params := flags.StringArray("param", nil, "k=v: another value for a parameter, for these runs; can be repeated")
 	cmd.MarkFlagRequired("from")
 	cmd.MarkFlagRequired("to")
@@ -49,7 +50,7 @@ in the range, of dates the whole day.`,
 		if *newest {
 			asked.Order = "newest"
 		}
-		return backfill(cmd, args[0], asked)
+		return backfill(cmd, args[0], asked, *most)
 	}
 	return cmd
 }
@@ -85,8 +86,9 @@ type leftTime struct {
 	Why     string    `json:"why"`
 }
 
-// backfill asks for a range, in as many parts as it takes, and tells of each as it is done.
-func backfill(cmd *cobra.Command, name string, asked backfillBody) error {
+// backfill asks for a range, in as many parts as it takes but for no more than so many runs, and tells of each part as it is
+// done.
+func backfill(cmd *cobra.Command, name string, asked backfillBody, most int) error {
 	client, err := connect(cmd)
 	if err != nil {
 		return err
@@ -118,6 +120,11 @@ func backfill(cmd *cobra.Command, name string, asked backfillBody) error {
 			return all.show(cmd, name)
 		case *part.More == backfillRange{asked.From, asked.To}:
 			return client.strange()
+		case len(all.Runs) >= most:
+			if err := all.show(cmd, name); err != nil {
+				return err
+			}
+			return &problem.Problem{Code: problem.Conflict, Title: fmt.Sprintf("the range has more than %d runs: from %s to %s is left. Give the same command again with --max for more of it", most, part.More.From, part.More.To)}
 		}
 		asked.From, asked.To = part.More.From, part.More.To
 	}

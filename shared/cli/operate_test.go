@@ -40,6 +40,15 @@ func TestBackfill(t *testing.T) {
 				"  note: calendars exclude 2 times of the range\n",
 		},
 		{
+			name: "more than it may make", args: "schedules backfill every-15-minutes --from 2026-11-22T00:30 --to 2026-11-22T01:00 --max 1",
+			exchanges: []exchange{{request: "POST " + quarter + "/backfill", body: asked, status: 202, answer: filledTwo}},
+			stdout: "TIME                      RUN                                NOTE\n" +
+				"2026-11-22 00:30:00 UTC   5r2-20261122T003000Z-b1d20261122\n" +
+				"1 runs wait for their turn, 0 times are left out; carillon runs list --schedule every-15-minutes shows how it goes\n" +
+				"  note: calendars exclude 2 times of the range\n",
+			stderr: "carillon: the range has more than 1 runs: from 2026-11-22T00:45:00Z to 2026-11-22T01:00:00Z is left. Give the same command again with --max for more of it\n", code: 1,
+		},
+		{
 			name: "in parts, as JSON", args: "schedules backfill every-15-minutes --from 2026-11-22T00:30 --to 2026-11-22T01:00 -o json",
 			exchanges: []exchange{
 				{request: "POST " + quarter + "/backfill", body: asked, status: 202, answer: filledTwo},
