@@ -113,12 +113,9 @@ func (o *old) statusV1(s object) {
 	}
 }
 
-// endsV1 reads whether other steps go on after one has failed.
-func (o *old) endsV1(v any) {
-	if o.goOn = o.flag("continue_on_step_failure", v); o.goOn == nil {
-		o.differ("it does not say whether other steps go on after one has failed: v1 took the setting with which the pipeline was published. Here the run ends, unless continue_on_step_failure is true")
-	}
-}
+// endsV1 reads whether other steps go on after one has failed. Without a word the pipeline does as it was published, as
+// before.
+func (o *old) endsV1(v any) { o.goOn = o.flag("continue_on_step_failure", v) }
 
 // submission reads what its runs are given.
 func (o *old) submission(s object) {

@@ -60,7 +60,7 @@ func (s Schedule) Unsettled() bool {
 func (s Schedule) Succession() string {
 	switch {
 	case s.Unsettled():
-		return fmt.Sprintf("It takes the place of the old schedule %s, which is asked at each of its times whether it still fires. What that may have is left to it, and if it is not disabled by %s, this schedule is.",
+		return fmt.Sprintf("It takes the place of the old schedule %s, which is asked at each of its times whether it still fires. What that may have is left to it, and if it still fires at the first of its times after %s, this schedule is disabled.",
 			s.Origin.From, s.Origin.Until.Format(time.RFC3339))
 	case s.Waits():
 		return fmt.Sprintf("It waits for the old schedule %s to be disabled: import that again with --disable-source, or disable it where it is and enable this one.", s.Origin.From)

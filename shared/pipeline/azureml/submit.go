@@ -37,7 +37,7 @@ type request struct {
 	RunSource                string
 	ParameterAssignments     map[string]string
 	DataPathAssignments      map[string]dataPath `json:",omitempty"`
-	ContinueRunOnStepFailure bool
+	ContinueRunOnStepFailure *bool               `json:",omitempty"` // absent: as the pipeline was published
 
 	DataSetDefinitionValueAssignments map[string]json.RawMessage `json:",omitempty"`
 }
@@ -79,7 +79,7 @@ func newRequest(s pipeline.Submission) (request, error) {
 		Tags:           tags(s),
 		RunSource:      "SDK", ParameterAssignments: map[string]string{}, DataPathAssignments: map[string]dataPath{},
 		DataSetDefinitionValueAssignments: map[string]json.RawMessage{},
-		ContinueRunOnStepFailure:          s.GoesOn(),
+		ContinueRunOnStepFailure:          s.ContinueOnStepFailure,
 	}
 	for name, text := range s.Parameters {
 		if err := r.assign(name, text); err != nil {
