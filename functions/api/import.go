@@ -338,7 +338,7 @@ func (m mover) first(d schedule.Definition, plan migrate.Plan) schedule.Schedule
 	s := schedule.New(d, store.NewScheduleID(d.Name), m.by, m.f.Now().UTC())
 	s.Origin = &schedule.Origin{From: origin(plan.Source, d.Name)}
 	if plan.Source.Live() && plan.Source.Enabled && !m.q.disableSource {
-		return s.Waiting("imported, and waits for " + s.Origin.From + ", which still fires: import it with disable_source")
+		return s.Waiting("imported, and waits for " + s.Origin.From + ", which still fires: import it again with --disable-source")
 	}
 	return s
 }
