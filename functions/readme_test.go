@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -68,8 +69,9 @@ func TestReadmePolicies(t *testing.T) {
 			time.Sleep(50 * time.Millisecond)
 			continue
 		}
-		for i := range runs[1:] { // the newest first
-			if later, earlier := runs[i], runs[i+1]; later.Started.Before(earlier.Ended) {
+		slices.SortFunc(runs, func(a, b run) int { return a.Started.Compare(b.Started) })
+		for i := range runs[1:] {
+			if earlier, later := runs[i], runs[i+1]; later.Started.Before(earlier.Ended) || later.ID < earlier.ID {
 				t.Errorf("%s started at %v, before %s had ended at %v", later.ID, later.Started, earlier.ID, earlier.Ended)
 			}
 		}
